@@ -1,0 +1,1 @@
+drop table quarantine, alert_heads, alerts, clusters;

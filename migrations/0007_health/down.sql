@@ -1,0 +1,1 @@
+drop table prometheus_health, server_health;

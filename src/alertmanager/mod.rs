@@ -1,0 +1,5 @@
+//! Alertmanager: what it posts to us, and what we ask of it.
+
+pub mod episode;
+pub mod fingerprint;
+pub mod payload;

@@ -1,0 +1,356 @@
+//! Every setting: a flag, a `PROMMGR_*` twin in the environment, and a `*_FILE` twin of that which
+//! names a file that holds the value. Read once and checked at start; an error names its setting.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+/// The settings as they were given, unchecked. Flags win over the environment.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Settings {
+    /// PostgreSQL to use, as postgres://user:password@host/database?sslmode=verify-full. Without it prommgr runs one of its own
+    #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Address and port to serve on [default: 127.0.0.1:8080]
+    #[arg(long, env = "PROMMGR_LISTEN", global = true, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Folder of prommgr's own state [default: /var/lib/prommgr for root, else ~/.local/share/prommgr]
+    #[arg(long, env = "PROMMGR_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Folder that Prometheus reads targets/ and rules/ from [default: prom]
+    #[arg(long, env = "PROMMGR_PROM_DIR", global = true, value_name = "DIR")]
+    pub prom_dir: Option<String>,
+    /// Prometheus, one or more, separated by commas [default: http://127.0.0.1:9090]
+    #[arg(long, env = "PROMMGR_PROMETHEUS_URL", global = true, hide_env_values = true, value_name = "URLS")]
+    pub prometheus_url: Option<String>,
+    /// Alertmanager, one or more, separated by commas [default: http://127.0.0.1:9093]
+    #[arg(long, env = "PROMMGR_ALERTMANAGER_URL", global = true, hide_env_values = true, value_name = "URLS")]
+    pub alertmanager_url: Option<String>,
+    /// What Alertmanager's webhook must present; two, separated by a comma, while it is rotated
+    #[arg(long, env = "PROMMGR_WEBHOOK_TOKEN", global = true, hide_env_values = true, value_name = "TOKEN")]
+    pub webhook_token: Option<String>,
+    /// Where people reach prommgr, for links and cookies [default: http://LISTEN]
+    #[arg(long, env = "PROMMGR_PUBLIC_URL", global = true, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Label that carries an owner's external id [default: cloudnet_owner_id]
+    #[arg(long, env = "PROMMGR_OWNER_LABEL", global = true, value_name = "NAME")]
+    pub owner_label: Option<String>,
+    /// Label that carries a server's external id [default: cloudnet_server_id]
+    #[arg(long, env = "PROMMGR_SERVER_LABEL", global = true, value_name = "NAME")]
+    pub server_label: Option<String>,
+    /// Networks that customers' servers must lie in, separated by commas [default: any but loopback, link-local, multicast and metadata addresses]
+    #[arg(long, env = "PROMMGR_CUSTOMER_NETWORKS", global = true, value_name = "CIDRS")]
+    pub customer_networks: Option<String>,
+    /// Connections to PostgreSQL at the most [default: 16]
+    #[arg(long, env = "PROMMGR_DATABASE_CONNECTIONS", global = true, value_name = "N")]
+    pub database_connections: Option<String>,
+    /// Connections of clients at the same time at the most [default: 1024]
+    #[arg(long, env = "PROMMGR_MAX_CONNECTIONS", global = true, value_name = "N")]
+    pub max_connections: Option<String>,
+    /// What is logged, as info or prommgr=debug,warn [default: info]
+    #[arg(long, env = "PROMMGR_LOG", global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How it is logged: text or json [default: text]
+    #[arg(long, env = "PROMMGR_LOG_FORMAT", global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// Every setting's name in the environment and its flag.
+pub const NAMES: [(&str, &str); 15] = [
+    ("DATABASE_URL", "--database-url"),
+    ("PROMMGR_LISTEN", "--listen"),
+    ("PROMMGR_DATA_DIR", "--data-dir"),
+    ("PROMMGR_PROM_DIR", "--prom-dir"),
+    ("PROMMGR_PROMETHEUS_URL", "--prometheus-url"),
+    ("PROMMGR_ALERTMANAGER_URL", "--alertmanager-url"),
+    ("PROMMGR_WEBHOOK_TOKEN", "--webhook-token"),
+    ("PROMMGR_PUBLIC_URL", "--public-url"),
+    ("PROMMGR_OWNER_LABEL", "--owner-label"),
+    ("PROMMGR_SERVER_LABEL", "--server-label"),
+    ("PROMMGR_CUSTOMER_NETWORKS", "--customer-networks"),
+    ("PROMMGR_DATABASE_CONNECTIONS", "--database-connections"),
+    ("PROMMGR_MAX_CONNECTIONS", "--max-connections"),
+    ("PROMMGR_LOG", "--log"),
+    ("PROMMGR_LOG_FORMAT", "--log-format"),
+];
+
+/// Adds to a command line what the `*_FILE` variables name, as flags that never leave the process.
+pub fn with_files(
+    mut args: Vec<OsString>,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<OsString>, Invalid> {
+    let mut invalid = Invalid::default();
+    for (name, flag) in NAMES {
+        let Some(path) = env(&format!("{name}_FILE")).filter(|path| !path.is_empty()) else {
+            continue;
+        };
+        if env(name).is_some_and(|value| !value.is_empty()) {
+            invalid.add(name, format!("is set, and {name}_FILE too; keep one of them"));
+        }
+        match std::fs::read_to_string(&path) {
+            Err(error) => invalid.add(name, format!("{name}_FILE: cannot read {path}: {error}")),
+            Ok(value) => {
+                let given = args.iter().any(|arg| {
+                    let arg = arg.to_string_lossy();
+                    arg == flag || arg.starts_with(&format!("{flag}="))
+                });
+                if !given {
+                    args.push(format!("{flag}={}", value.trim_end_matches(['\r', '\n'])).into());
+                }
+            }
+        }
+    }
+    invalid.into_result(args)
+}
+
+/// Settings that cannot be used, a line each, each beginning with the setting's name.
+#[derive(Debug, Default, thiserror::Error)]
+pub struct Invalid(Vec<String>);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl Invalid {
+    fn add(&mut self, name: &str, what: impl fmt::Display) {
+        self.0.push(format!("{name}: {what}"));
+    }
+
+    fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+/// The settings, checked.
+#[derive(Clone)]
+pub struct Config {
+    /// `None`: a PostgreSQL of our own under [`Self::data_dir`].
+    pub database_url: Option<String>,
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub prom_dir: PathBuf,
+    pub prometheus: Vec<Url>,
+    pub alertmanager: Vec<Url>,
+    /// SHA-256 of each token that the webhook takes.
+    pub webhook_tokens: Vec<[u8; 32]>,
+    pub public_url: Url,
+    pub owner_label: String,
+    pub server_label: String,
+    /// Empty: every network but the special ones.
+    pub customer_networks: Vec<IpNet>,
+    pub database_connections: usize,
+    pub max_connections: usize,
+    pub log: String,
+    pub log_json: bool,
+}
+
+impl Config {
+    /// Checks every setting; the error lists all that are wrong.
+    pub fn check(settings: &Settings) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        let listen_text = given(&settings.listen).unwrap_or("127.0.0.1:8080");
+        let listen = listen_text.parse().unwrap_or_else(|_| {
+            invalid.add(
+                "PROMMGR_LISTEN",
+                format!("`{listen_text}` is not an address and port such as 127.0.0.1:8080"),
+            );
+            SocketAddr::from(([127, 0, 0, 1], 8080))
+        });
+        let fallback = default_public_url(listen);
+        let public_url = match given(&settings.public_url) {
+            None => fallback,
+            Some(text) => http_url(text).unwrap_or_else(|why| {
+                invalid.add("PROMMGR_PUBLIC_URL", why);
+                fallback
+            }),
+        };
+        if let Some(url) = given(&settings.database_url)
+            && let Err(why) = crate::store::check_url(url)
+        {
+            invalid.add("DATABASE_URL", why);
+        }
+        let log = given(&settings.log).unwrap_or("info").to_owned();
+        if let Err(error) = log.parse::<tracing_subscriber::filter::Targets>() {
+            invalid.add("PROMMGR_LOG", error);
+        }
+        let log_json = match given(&settings.log_format) {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(other) => {
+                invalid.add("PROMMGR_LOG_FORMAT", format!("`{other}` is neither text nor json"));
+                false
+            }
+        };
+        let owner_label = label(&settings.owner_label, "cloudnet_owner_id", "PROMMGR_OWNER_LABEL", &mut invalid);
+        let server_label = label(&settings.server_label, "cloudnet_server_id", "PROMMGR_SERVER_LABEL", &mut invalid);
+        if owner_label == server_label {
+            invalid.add("PROMMGR_SERVER_LABEL", "is the same as PROMMGR_OWNER_LABEL");
+        }
+        let config = Self {
+            database_url: given(&settings.database_url).map(str::to_owned),
+            listen,
+            data_dir: given(&settings.data_dir).map_or_else(default_data_dir, PathBuf::from),
+            prom_dir: given(&settings.prom_dir).unwrap_or("prom").into(),
+            prometheus: urls(&settings.prometheus_url, "http://127.0.0.1:9090", "PROMMGR_PROMETHEUS_URL", &mut invalid),
+            alertmanager: urls(&settings.alertmanager_url, "http://127.0.0.1:9093", "PROMMGR_ALERTMANAGER_URL", &mut invalid),
+            webhook_tokens: tokens(&settings.webhook_token, &mut invalid),
+            public_url,
+            owner_label,
+            server_label,
+            customer_networks: networks(&settings.customer_networks, &mut invalid),
+            database_connections: number(&settings.database_connections, 16, 2, "PROMMGR_DATABASE_CONNECTIONS", &mut invalid),
+            max_connections: number(&settings.max_connections, 1024, 1, "PROMMGR_MAX_CONNECTIONS", &mut invalid),
+            log,
+            log_json,
+        };
+        invalid.into_result(config)
+    }
+
+    /// Takes one more webhook token, made by the program itself.
+    pub fn add_webhook_token(&mut self, token: &str) {
+        self.webhook_tokens.push(Sha256::digest(token).into());
+    }
+}
+
+/// Set, and not to nothing (compose files pass empty variables).
+fn given(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn default_data_dir() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    // root's home is closed to the user that PostgreSQL has to run as
+    if home.as_os_str() == "/root" || home.as_os_str().is_empty() {
+        return "/var/lib/prommgr".into();
+    }
+    std::env::var_os("XDG_DATA_HOME")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| home.join(".local/share"), PathBuf::from)
+        .join("prommgr")
+}
+
+fn default_public_url(listen: SocketAddr) -> Url {
+    let host = if listen.ip().is_unspecified() {
+        format!("127.0.0.1:{}", listen.port())
+    } else {
+        listen.to_string()
+    };
+    Url::parse(&format!("http://{host}/")).unwrap_or_else(|_| unreachable!("a socket address is a host and port"))
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; a URL such as http://127.0.0.1:9090 is needed"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("only http:// and https:// URLs can be used".into());
+    }
+    Ok(url)
+}
+
+fn urls(setting: &Option<String>, default: &str, name: &str, invalid: &mut Invalid) -> Vec<Url> {
+    let mut urls = Vec::new();
+    for text in given(setting).unwrap_or(default).split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match http_url(text) {
+            Ok(url) => urls.push(url),
+            Err(why) => invalid.add(name, why),
+        }
+    }
+    urls
+}
+
+fn label(setting: &Option<String>, default: &str, name: &str, invalid: &mut Invalid) -> String {
+    let label = given(setting).unwrap_or(default);
+    if !is_label_name(label) || label.starts_with("__") || matches!(label, "job" | "instance" | "alertname" | "severity") {
+        invalid.add(name, format!("`{label}` cannot be used as a label name of our own"));
+    }
+    label.to_owned()
+}
+
+/// Whether Prometheus 2 takes this as a label name (`[a-zA-Z_][a-zA-Z0-9_]*`).
+pub fn is_label_name(text: &str) -> bool {
+    text.chars().next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn tokens(setting: &Option<String>, invalid: &mut Invalid) -> Vec<[u8; 32]> {
+    let tokens: Vec<_> = given(setting).unwrap_or("").split(',').map(str::trim).filter(|token| !token.is_empty()).collect();
+    if tokens.len() > 2 {
+        invalid.add("PROMMGR_WEBHOOK_TOKEN", "two tokens at the most, the old one and the new one");
+    }
+    if tokens.iter().any(|token| token.len() < 16) {
+        invalid.add("PROMMGR_WEBHOOK_TOKEN", "a token needs 16 characters or more (openssl rand -hex 24 makes a good one)");
+    }
+    tokens.iter().map(|token| Sha256::digest(token).into()).collect()
+}
+
+fn networks(setting: &Option<String>, invalid: &mut Invalid) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in given(setting).unwrap_or("").split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match text.parse() {
+            Ok(network) => networks.push(network),
+            Err(_) => invalid.add("PROMMGR_CUSTOMER_NETWORKS", format!("`{text}` is not a network such as 203.0.113.0/24")),
+        }
+    }
+    networks
+}
+
+fn number(setting: &Option<String>, default: usize, least: usize, name: &str, invalid: &mut Invalid) -> usize {
+    let Some(text) = given(setting) else { return default };
+    match text.parse() {
+        Ok(number) if number >= least => number,
+        _ => {
+            invalid.add(name, format!("`{text}` is not a number from {least} on"));
+            default
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wrong_setting_is_named() {
+        let settings = Settings {
+            listen: Some("here".into()),
+            prometheus_url: Some("ftp://x, http://ok:9090".into()),
+            webhook_token: Some("short".into()),
+            owner_label: Some("job".into()),
+            customer_networks: Some("10.0.0.0/99".into()),
+            database_connections: Some("1".into()),
+            database_url: Some("mysql://x".into()),
+            log_format: Some("xml".into()),
+            ..Settings::default()
+        };
+        let Err(invalid) = Config::check(&settings) else { panic!("accepted") };
+        let text = invalid.to_string();
+        for name in [
+            "PROMMGR_LISTEN", "PROMMGR_PROMETHEUS_URL", "PROMMGR_WEBHOOK_TOKEN", "PROMMGR_OWNER_LABEL",
+            "PROMMGR_CUSTOMER_NETWORKS", "PROMMGR_DATABASE_CONNECTIONS", "DATABASE_URL", "PROMMGR_LOG_FORMAT",
+        ] {
+            assert!(text.lines().any(|line| line.starts_with(name)), "{name} is not named in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_gives_the_value_and_flags_win() {
+        let dir = std::env::temp_dir().join(format!("prommgr-config-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("token"), "secret-secret-secret\n").unwrap();
+        let path = dir.join("token").to_str().unwrap().to_owned();
+        let env = |name: &str| (name == "PROMMGR_WEBHOOK_TOKEN_FILE").then(|| path.clone());
+        let args = with_files(vec!["prommgr".into(), "serve".into()], env).unwrap();
+        assert_eq!(args[2], "--webhook-token=secret-secret-secret");
+        let args = with_files(vec!["prommgr".into(), "--webhook-token=mine".into()], env).unwrap();
+        assert_eq!(args.len(), 2);
+        let both = |name: &str| name.starts_with("PROMMGR_WEBHOOK_TOKEN").then(|| path.clone());
+        assert!(with_files(Vec::new(), both).is_err());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,117 @@
+//! One error and the status it means. How it looks (a page, or problem+json) is decided by
+//! [`crate::face`]; nothing here knows HTML, JSON or HTTP frameworks.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// Messages by field name, for input that was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(pub BTreeMap<&'static str, String>);
+
+impl Fields {
+    /// One message at one field.
+    pub fn one(field: &'static str, message: impl Into<String>) -> Self {
+        Self(BTreeMap::from([(field, message.into())]))
+    }
+
+    /// Notes a message; the first one at a field stays.
+    pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
+        self.0.entry(field).or_insert_with(|| message.into());
+    }
+
+    /// The message at a field, or the empty string.
+    pub fn get(&self, field: &str) -> &str {
+        self.0.get(field).map_or("", String::as_str)
+    }
+
+    /// `Ok` when nothing was noted.
+    pub fn into_result(self) -> Result<()> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(self))
+        }
+    }
+}
+
+/// What can go wrong while a request or a command is served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such thing, or it is not yours: the two look alike (404).
+    #[error("There is nothing here, or it is not yours to see.")]
+    NotFound,
+    /// You may see it, but not change it (403).
+    #[error("You may look at this, but not change it.")]
+    Forbidden,
+    /// Nobody is signed in, or the token is wrong (401; pages lead to the login).
+    #[error("Please log in.")]
+    Unauthorized,
+    /// The request makes no sense (400).
+    #[error("{0}")]
+    BadRequest(String),
+    /// The body is larger than this route takes (413).
+    #[error("The request is too large.")]
+    TooLarge,
+    /// The input was refused, field by field (422).
+    #[error("Some fields need another look: {}", .0.0.iter().map(|(field, message)| format!("{field}: {message}")).collect::<Vec<_>>().join("; "))]
+    Invalid(Fields),
+    /// What is asked for cannot be combined with what is there (409).
+    #[error("{0}")]
+    Conflict(String),
+    /// Something we need does not answer just now (503).
+    #[error("{0}")]
+    Unavailable(String),
+    /// Our fault (500); the text is for the log only.
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
+}
+
+/// A result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An internal error from anything printable.
+    pub fn internal(error: impl Display) -> Self {
+        Self::Internal(anyhow::anyhow!("{error}"))
+    }
+
+    /// The HTTP status this error means.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BadRequest(_) => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict(_) => 409,
+            Self::TooLarge => 413,
+            Self::Invalid(_) => 422,
+            Self::Internal(_) => 500,
+            Self::Unavailable(_) => 503,
+        }
+    }
+
+    /// What happened, in a few words.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "That request makes no sense",
+            Self::Unauthorized => "Not signed in",
+            Self::Forbidden => "Not allowed",
+            Self::NotFound => "Not found",
+            Self::Conflict(_) => "That does not fit what is there",
+            Self::TooLarge => "Too large",
+            Self::Invalid(_) => "Some fields need another look",
+            Self::Internal(_) => "Something went wrong on our side",
+            Self::Unavailable(_) => "Not available just now",
+        }
+    }
+
+    /// What a person may read of it: never the text of an internal error.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Internal(_) => {
+                "It has been logged. Try again; if it stays, tell whoever runs this prommgr the reference.".into()
+            }
+            other => other.to_string(),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! One Prometheus over HTTP: reload it, and ask what it has in force and what it sees.
+
+use super::rules::PUBLICATION_SERIES;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use url::Url;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+const ASK_LIMIT: Duration = Duration::from_secs(10);
+// A reload answers when all rules are loaded, which takes seconds on a large Prometheus.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
+// An error page of a proxy need not be shown in full.
+const MOST_REASON: usize = 500;
+
+/// Why a Prometheus did not do what it was asked, in words for people; `at` has no password.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Prometheus at {at} cannot be reached: {reason}")]
+    Unreachable { at: Url, reason: String },
+    #[error("Prometheus at {at} does not accept reloads; start it with --web.enable-lifecycle")]
+    NoLifecycle { at: Url },
+    #[error("Prometheus at {at} wants a user and a password; put them into its URL")]
+    Unauthorized { at: Url },
+    #[error("Prometheus at {at} refused the configuration: {reason}")]
+    Refused { at: Url, reason: String },
+    #[error("Prometheus at {at} answered {status}: {reason}")]
+    Answer {
+        at: Url,
+        status: u16,
+        reason: String,
+    },
+    #[error("no connection can be prepared: {0}")]
+    Setup(String),
+}
+
+/// The labels of a series and its value now.
+pub type Sample = (BTreeMap<String, String>, f64);
+
+/// A group of rules as Prometheus has it in force.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Group {
+    pub name: String,
+    /// The path as Prometheus sees it, which need not be ours.
+    pub file: String,
+    pub rules: Vec<Rule>,
+}
+
+/// A rule in force.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Rule {
+    pub name: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// `ok`, `err`, or `unknown` before the first evaluation.
+    #[serde(default)]
+    pub health: String,
+    /// Why the last evaluation failed; empty when it did not.
+    #[serde(default, rename = "lastError")]
+    pub last_error: String,
+}
+
+/// A Prometheus; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+}
+
+impl Client {
+    /// A Prometheus below `base`, whose path prefix and user are kept. Fails where TLS finds no
+    /// root certificates, which `http` does not need.
+    pub fn new(base: Url) -> Result<Self, Error> {
+        // A proxy of the environment is for the way out, and Prometheus is within.
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ASK_LIMIT)
+            .redirect(reqwest::redirect::Policy::none());
+        let builder = match base.scheme() {
+            "http" => builder.tls_certs_only([]),
+            _ => builder,
+        };
+        let http = builder
+            .build()
+            .map_err(|error| Error::Setup(root_cause(&error)))?;
+        Ok(Self { http, base })
+    }
+
+    /// The address to show and log, without user and password.
+    pub fn at(&self) -> Url {
+        let mut at = self.base.clone();
+        // Fails only for addresses without a host, which have no user either.
+        let _ = at.set_username("");
+        let _ = at.set_password(None);
+        at
+    }
+
+    /// Has Prometheus read its files again; waits until it has. [`Error::Refused`] leaves what
+    /// was in force before. Needs `--web.enable-lifecycle`.
+    pub async fn reload(&self) -> Result<(), Error> {
+        let request = self.http.post(self.url("-/reload")).timeout(RELOAD_LIMIT);
+        match self.send(request).await {
+            Ok(_) => Ok(()),
+            Err(Error::Answer {
+                at, status: 403, ..
+            }) => Err(Error::NoLifecycle { at }),
+            Err(Error::Answer {
+                at,
+                status: 500,
+                reason,
+            }) => {
+                let short = reason
+                    .strip_prefix("failed to reload config: ")
+                    .unwrap_or(&reason);
+                Err(Error::Refused {
+                    at,
+                    reason: short.to_owned(),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The revision of the rules in force; `None` where none of ours are.
+    pub async fn revision_in_force(&self) -> Result<Option<String>, Error> {
+        let rules = self
+            .rules_of("record")
+            .await?
+            .into_iter()
+            .flat_map(|group| group.rules);
+        let mut ours = rules.filter(|rule| rule.name == PUBLICATION_SERIES);
+        Ok(ours.find_map(|mut rule| rule.labels.remove("revision")))
+    }
+
+    /// All alert rules in force by group, with the error of each that cannot be evaluated.
+    pub async fn rules(&self) -> Result<Vec<Group>, Error> {
+        self.rules_of("alert").await
+    }
+
+    /// The series of an instant query now. A number alone is a sample without labels.
+    pub async fn query(&self, promql: &str) -> Result<Vec<Sample>, Error> {
+        // As a form, since a query may be longer than a URL.
+        let request = self
+            .http
+            .post(self.url("api/v1/query"))
+            .form(&[("query", promql)]);
+        Ok(match self.data(request).await? {
+            Answer::Vector(series) => series
+                .into_iter()
+                .map(|series| (series.metric, number(&series.value.1)))
+                .collect(),
+            Answer::Scalar((_, value)) => vec![(BTreeMap::new(), number(&value))],
+            Answer::Matrix(_) | Answer::String(_) => Vec::new(),
+        })
+    }
+
+    /// Whether the servers answer, by owner's and server's `external_id`: of all that is
+    /// scraped of a server, everything must. A server that is not scraped is absent.
+    pub async fn up(
+        &self,
+        owner_label: &str,
+        server_label: &str,
+    ) -> Result<BTreeMap<(String, String), bool>, Error> {
+        let query = format!(
+            "min by ({owner_label}, {server_label}) (up{{{owner_label}!=\"\",{server_label}!=\"\"}})"
+        );
+        let pair = |(mut labels, value): Sample| {
+            Some((
+                (labels.remove(owner_label)?, labels.remove(server_label)?),
+                value > 0.0,
+            ))
+        };
+        Ok(self
+            .query(&query)
+            .await?
+            .into_iter()
+            .filter_map(pair)
+            .collect())
+    }
+
+    async fn rules_of(&self, kind: &str) -> Result<Vec<Group>, Error> {
+        let request = self
+            .http
+            .get(self.url("api/v1/rules"))
+            .query(&[("type", kind)]);
+        Ok(self.data::<Groups>(request).await?.groups)
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!(
+            "{}/{path}",
+            self.base.path().trim_end_matches('/')
+        ));
+        url
+    }
+
+    async fn data<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Error> {
+        let response = self.send(request).await?;
+        let status = response.status().as_u16();
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice::<Envelope<T>>(&bytes)
+            .map(|envelope| envelope.data)
+            .map_err(|error| Error::Answer {
+                at: self.at(),
+                status,
+                reason: format!("not as Prometheus does: {error}"),
+            })
+    }
+
+    /// Sends, and makes an error of any answer but success.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let (at, status) = (self.at(), response.status());
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            return Err(Error::Unauthorized { at });
+        }
+        let text = response.text().await.unwrap_or_default();
+        let told = serde_json::from_str::<Told>(&text).map_or(text, |told| told.error);
+        let reason = told.trim().chars().take(MOST_REASON).collect();
+        Err(Error::Answer {
+            at,
+            status: status.as_u16(),
+            reason,
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        let reason = match error.is_timeout() {
+            true => "it does not answer in time".to_owned(),
+            false => root_cause(error),
+        };
+        Error::Unreachable {
+            at: self.at(),
+            reason,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    error: String,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Answer {
+    Vector(Vec<Series>),
+    Scalar((f64, String)),
+    Matrix(serde::de::IgnoredAny),
+    String(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+/// Prometheus writes numbers as text, `+Inf` and `NaN` among them.
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// The innermost error: what the outer ones wrap is what helps.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(base: &str) -> Client {
+        Client::new(base.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_prefix_is_kept_and_the_password_not_shown() {
+        for base in [
+            "http://u:p%40@host:9090/prefix",
+            "http://u:p%40@host:9090/prefix/",
+        ] {
+            let client = client(base);
+            assert_eq!(client.url("api/v1/query").path(), "/prefix/api/v1/query");
+            assert_eq!(client.url("x").password(), Some("p%40"));
+            assert!(!client.at().as_str().contains('@'));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_said_so() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = client(&format!("http://u:secret@{address}"))
+            .reload()
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("cannot be reached: Connection refused"),
+            "{text}"
+        );
+        assert!(
+            text.contains(&address.to_string()) && !text.contains("secret"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn values_are_read() {
+        assert_eq!(number("0.5"), 0.5);
+        assert_eq!(number("+Inf"), f64::INFINITY);
+        assert!(number("NaN").is_nan());
+    }
+}

@@ -1,0 +1,412 @@
+//! Puts a publication's files in place below the Prometheus folder: all of them, or none.
+//! Blocks; one caller at a time, which publishing's lock sees to.
+
+use super::{rules, targets};
+use crate::catalogue::KINDS;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// What stood at each path; `None` where there was no file.
+pub type Contents = BTreeMap<String, Option<Vec<u8>>>;
+
+/// A folder or file that cannot be read or written. Nothing was changed, unless it says so.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {source}. {}", path.display(), advice(source, *stuck))]
+pub struct Error {
+    pub path: PathBuf,
+    doing: &'static str,
+    source: io::Error,
+    stuck: bool,
+}
+
+fn advice(source: &io::Error, stuck: bool) -> String {
+    let what = match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "Make room on that disk",
+        ErrorKind::PermissionDenied => "Let the user that runs prommgr write to that folder",
+        ErrorKind::ReadOnlyFilesystem => "Mount that folder writable",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists | ErrorKind::IsADirectory => {
+            "Move away what is in the place of the folder or file"
+        }
+        _ => "Check PROMMGR_PROM_DIR and that disk",
+    };
+    let state = if stuck {
+        "the old files could not all be put back, so publish again"
+    } else {
+        "nothing was changed"
+    };
+    format!("{what}; {state}.")
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error {
+        path,
+        doing,
+        source,
+        stuck: false,
+    }
+}
+
+// Neither `*.json` nor `*.yml` matches these.
+const NEW: &str = ".prommgr-new";
+const OLD: &str = ".prommgr-old";
+const FOLDERS: [&str; 2] = ["rules", "targets"];
+
+/// The paths below `dir` that are ours to write, as found there, and of every kind. Files that
+/// an operator has put beside them are not ours.
+pub fn managed(dir: &Path) -> Result<BTreeSet<String>, Error> {
+    let mut paths: BTreeSet<_> = KINDS.iter().map(rules::path).collect();
+    paths.insert(rules::PUBLICATION_FILE.to_owned());
+    let names = list(&dir.join("targets"))?;
+    paths.extend(names.iter().filter_map(|name| {
+        let id = name
+            .strip_prefix("owner-")?
+            .strip_suffix(".json")?
+            .parse()
+            .ok()?;
+        Some(targets::path(id))
+    }));
+    Ok(paths)
+}
+
+/// Reads the managed files.
+pub fn read(dir: &Path, managed: &BTreeSet<String>) -> Result<Contents, Error> {
+    let read = |path: &String| match fs::read(dir.join(path)) {
+        Ok(bytes) => Ok((path.clone(), Some(bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok((path.clone(), None)),
+        Err(error) => Err(failed("read", &dir.join(path))(error)),
+    };
+    managed.iter().map(read).collect()
+}
+
+/// What must be written so that `wanted` stands where `old` does. A file that is no longer
+/// wanted becomes empty, since Prometheus keeps the targets of one that is gone.
+pub fn plan(old: &Contents, wanted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut changes = BTreeMap::new();
+    for (path, content) in wanted {
+        if old.get(path).and_then(Option::as_deref) != Some(content.as_bytes()) {
+            changes.insert(path.clone(), content.clone());
+        }
+    }
+    for (path, content) in old {
+        let empty = if path.starts_with("targets/") {
+            targets::EMPTY
+        } else {
+            rules::EMPTY
+        };
+        let stands = content
+            .as_deref()
+            .is_some_and(|bytes| bytes != empty.as_bytes());
+        if stands && !wanted.contains_key(path) {
+            changes.insert(path.clone(), empty.to_owned());
+        }
+    }
+    changes
+}
+
+/// Writes the changes: all bytes beside their places first, then one rename a file.
+pub fn apply(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
+    let bytes = changes
+        .iter()
+        .map(|(path, content)| (path.as_str(), Some(content.as_bytes())));
+    replace(dir, bytes.collect())
+}
+
+/// Puts back what [`read`] found. Rules that were not there are removed, targets emptied.
+pub fn restore(dir: &Path, old: &Contents) -> Result<(), Error> {
+    let now = read(dir, &old.keys().cloned().collect())?;
+    let changed = old
+        .iter()
+        .filter(|(path, content)| now.get(*path) != Some(*content));
+    let bytes = changed.map(|(path, content)| {
+        let absent = path
+            .starts_with("targets/")
+            .then_some(targets::EMPTY.as_bytes());
+        (path.as_str(), content.as_deref().or(absent))
+    });
+    replace(dir, bytes.collect())
+}
+
+fn replace(dir: &Path, contents: BTreeMap<&str, Option<&[u8]>>) -> Result<(), Error> {
+    for folder in FOLDERS.map(|folder| dir.join(folder)) {
+        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        clean(&folder)?;
+    }
+    let places: Vec<_> = contents
+        .iter()
+        .map(|(path, bytes)| (dir.join(path), *bytes))
+        .collect();
+    let result = places
+        .iter()
+        .try_for_each(|(path, bytes)| stage(path, *bytes))
+        .and_then(|()| rename_all(&places));
+    // What is left beside goes away in any case; the next publication tries again.
+    for folder in FOLDERS.map(|folder| dir.join(folder)) {
+        let _ = clean(&folder);
+    }
+    result
+}
+
+/// Writes the new bytes, and keeps the old file, beside the place.
+fn stage(path: &Path, bytes: Option<&[u8]>) -> Result<(), Error> {
+    if let Some(bytes) = bytes {
+        let new = beside(path, NEW);
+        let write = || {
+            let mut file = fs::File::create(&new)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write().map_err(failed("write", &new))?;
+    }
+    let old = beside(path, OLD);
+    // Not every filesystem has hard links.
+    match fs::hard_link(path, &old).or_else(|_| fs::copy(path, &old).map(drop)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("keep", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn rename_all(places: &[(PathBuf, Option<&[u8]>)]) -> Result<(), Error> {
+    let mut folders = BTreeSet::new();
+    for (done, (path, bytes)) in places.iter().enumerate() {
+        let put = match bytes {
+            Some(_) => fs::rename(beside(path, NEW), path),
+            None => remove(path),
+        };
+        if let Err(error) = put {
+            let back = places[..done].iter().rev().map(|(path, _)| put_back(path));
+            let stuck = back.fold(false, |stuck, back| stuck | back.is_err());
+            return Err(Error {
+                stuck,
+                ..failed("replace", path)(error)
+            });
+        }
+        folders.extend(path.parent());
+    }
+    for folder in folders {
+        // The names are in place already; only a power cut could still undo them.
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        if let Err(error) = synced {
+            tracing::warn!(path = %folder.display(), %error, "folder not synced to disk");
+        }
+    }
+    Ok(())
+}
+
+fn put_back(path: &Path) -> io::Result<()> {
+    match fs::rename(beside(path, OLD), path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => remove(path),
+        result => result,
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes what a crash has left beside.
+fn clean(folder: &Path) -> Result<(), Error> {
+    for name in list(folder)? {
+        if name.ends_with(NEW) || name.ends_with(OLD) {
+            let path = folder.join(name);
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn list(folder: &Path) -> Result<Vec<String>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed("list", folder))?,
+    };
+    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
+    let names: Result<Vec<_>, _> = entries.map(name).collect();
+    let names = names.map_err(failed("list", folder))?;
+    Ok(names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("prommgr-files-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn text(&self, path: &str) -> String {
+            fs::read_to_string(self.0.join(path)).unwrap_or_else(|_| "none".to_owned())
+        }
+
+        fn names(&self) -> Vec<String> {
+            let mut names = list(&self.0.join("targets")).unwrap();
+            names.extend(list(&self.0.join("rules")).unwrap());
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn files(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+        files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect()
+    }
+
+    const CPU: &str = "rules/cpu_threshold_exceeded.yml";
+
+    #[test]
+    fn a_publication_is_written_and_only_what_changes() {
+        let folder = Folder::new("write");
+        let wanted = files(&[("targets/owner-1.json", "[1]"), (CPU, "a")]);
+        let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
+        assert_eq!(plan(&old, &wanted), wanted);
+        apply(&folder.0, &wanted).unwrap();
+        fs::write(folder.0.join("rules/own.yml"), "theirs").unwrap();
+        fs::write(folder.0.join("targets/own.json"), "theirs").unwrap();
+
+        let wanted = files(&[("targets/owner-2.json", "[2]"), (CPU, "a")]);
+        let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
+        let changes = plan(&old, &wanted);
+        assert_eq!(
+            changes,
+            files(&[
+                ("targets/owner-1.json", "[]\n"),
+                ("targets/owner-2.json", "[2]")
+            ])
+        );
+        apply(&folder.0, &changes).unwrap();
+        let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
+        assert!(plan(&old, &wanted).is_empty());
+        assert_eq!(
+            folder.names(),
+            [
+                "cpu_threshold_exceeded.yml",
+                "own.json",
+                "own.yml",
+                "owner-1.json",
+                "owner-2.json"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_old_files_come_back() {
+        let folder = Folder::new("restore");
+        apply(
+            &folder.0,
+            &files(&[(CPU, "old"), ("targets/owner-1.json", "[1]")]),
+        )
+        .unwrap();
+        let wanted = files(&[
+            (CPU, "new"),
+            ("rules/prommgr.yml", "new"),
+            ("targets/owner-2.json", "[2]"),
+        ]);
+        let mut paths = managed(&folder.0).unwrap();
+        paths.extend(wanted.keys().cloned());
+        let old = read(&folder.0, &paths).unwrap();
+        apply(&folder.0, &plan(&old, &wanted)).unwrap();
+        restore(&folder.0, &old).unwrap();
+        let texts = [
+            CPU,
+            "rules/prommgr.yml",
+            "targets/owner-1.json",
+            "targets/owner-2.json",
+        ];
+        assert_eq!(
+            texts.map(|path| folder.text(path)),
+            ["old", "none", "[1]", "[]\n"]
+        );
+    }
+
+    #[test]
+    fn what_a_crash_left_is_cleaned() {
+        let folder = Folder::new("crash");
+        fs::create_dir_all(folder.0.join("targets")).unwrap();
+        fs::write(folder.0.join("targets/owner-1.json.prommgr-new"), "half").unwrap();
+        apply(&folder.0, &files(&[(CPU, "a")])).unwrap();
+        assert_eq!(folder.names(), ["cpu_threshold_exceeded.yml"]);
+    }
+
+    #[test]
+    fn after_a_failed_rename_everything_is_as_before() {
+        let folder = Folder::new("rename");
+        apply(&folder.0, &files(&[(CPU, "old")])).unwrap();
+        // A folder in a file's place lets the staging pass and the rename fail.
+        fs::create_dir_all(folder.0.join("targets/owner-1.json/x")).unwrap();
+        let changes = files(&[
+            (CPU, "new"),
+            ("rules/prommgr.yml", "new"),
+            ("targets/owner-1.json", "[1]"),
+        ]);
+        let error = replace_past_staging(&folder.0, &changes)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("owner-1.json") && error.contains("nothing was changed"),
+            "{error}"
+        );
+        assert_eq!(
+            [CPU, "rules/prommgr.yml"].map(|path| folder.text(path)),
+            ["old", "none"]
+        );
+    }
+
+    /// As [`apply`], without keeping the old of what cannot be kept.
+    fn replace_past_staging(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
+        let places: Vec<_> = changes
+            .iter()
+            .map(|(path, text)| (dir.join(path), Some(text.as_bytes())))
+            .collect();
+        for (path, bytes) in &places {
+            let _ = stage(path, *bytes);
+        }
+        rename_all(&places)
+    }
+
+    #[test]
+    fn an_error_says_where_and_what_to_do() {
+        let folder = Folder::new("error");
+        fs::write(folder.0.join("rules"), "a file").unwrap();
+        let error = apply(&folder.0, &files(&[(CPU, "a")]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/rules") && error.contains("Move away"),
+            "{error}"
+        );
+        let full = failed("write", Path::new("/x"))(ErrorKind::StorageFull.into()).to_string();
+        assert_eq!(
+            full,
+            "cannot write /x: no storage space. Make room on that disk; nothing was changed."
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! PostgreSQL: the only room that knows SQL. One noun a file: its row, its input with the check,
+//! its queries, which all start from what a [`scope::Scope`] may see.
+
+pub mod alerts;
+pub mod changes;
+pub mod embedded;
+pub mod episode;
+pub mod health;
+pub mod intake;
+pub mod owners;
+pub mod publications;
+pub mod quarantine;
+mod schema;
+pub mod scope;
+pub mod servers;
+pub mod sessions;
+pub mod thresholds;
+pub mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{Bool, Text};
+use diesel::{ConnectionError, ConnectionResult, QueryableByName};
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use futures_util::FutureExt;
+
+use crate::error::{Error, Fields, Result};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// Held while migrations run. Arbitrary, but the same in every instance.
+const MIGRATION_LOCK: i64 = 0x7072_6f6d_6d67_7201;
+/// A request that was given up leaves its statement running; this ends it.
+const SESSION_SETUP: &str = "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '60s'; \
+    set lock_timeout = '10s'; set timezone = 'UTC'";
+
+/// A connection. Its inside is this room's alone.
+pub struct Db(Object<AsyncPgConnection>);
+
+impl Db {
+    fn conn(&mut self) -> &mut AsyncPgConnection {
+        &mut self.0
+    }
+}
+
+/// The connections of this process to PostgreSQL.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool<AsyncPgConnection>,
+    url: Arc<str>,
+}
+
+impl Store {
+    /// A pool of at most `connections`; connects when first asked.
+    pub fn new(url: &str, connections: usize) -> Result<Self> {
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(|url| connect(url).boxed());
+        let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_secs(5)))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self { pool, url: url.into() })
+    }
+
+    /// A connection from the pool. `Unavailable` when the database does not answer within 5 s.
+    pub async fn db(&self) -> Result<Db> {
+        self.pool.get().await.map(Db).map_err(|error| {
+            tracing::warn!(%error, "no database connection");
+            Error::Unavailable("The database does not answer just now. Try again in a moment.".into())
+        })
+    }
+
+    /// Brings the tables up to date, one instance at a time. Returns how many migrations ran.
+    pub async fn migrate(&self) -> Result<usize> {
+        let mut conn = connect(&self.url).await.map_err(Error::internal)?;
+        conn.batch_execute(&format!(
+            "set statement_timeout = 0; set lock_timeout = 0; select pg_advisory_lock({MIGRATION_LOCK})"
+        ))
+        .await?;
+        let mut harness = AsyncMigrationHarness::new(conn);
+        let ran = harness
+            .run_pending_migrations(MIGRATIONS)
+            .map_err(|error| Error::Internal(anyhow::anyhow!("a migration failed: {error}")))?
+            .len();
+        Ok(ran)
+    }
+
+    /// A connection outside the pool that holds an advisory lock until it is dropped. Waits for
+    /// the lock at most `wait`, then says `Unavailable`.
+    pub(crate) async fn locked(&self, key: i64, wait: Duration, busy: &str) -> Result<Locked> {
+        let mut conn = connect(&self.url).await.map_err(Error::internal)?;
+        conn.batch_execute(&format!("set lock_timeout = '{}ms'", wait.as_millis())).await?;
+        match conn.batch_execute(&format!("select pg_advisory_lock({key})")).await {
+            Ok(()) => Ok(Locked(conn)),
+            Err(DieselError::DatabaseError(_, info)) if info.message().contains("lock timeout") => {
+                Err(Error::Unavailable(busy.to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// An advisory lock, held while this lives.
+pub(crate) struct Locked(#[allow(dead_code)] AsyncPgConnection);
+
+/// What readiness wants to know of the database.
+#[derive(Debug)]
+pub struct Health {
+    /// Whether every migration of this program has run.
+    pub migrated: bool,
+    /// Whether we are connected as a role that row-level security does not bind.
+    pub unbound: bool,
+}
+
+/// Asks the database whether it can serve.
+pub async fn health(db: &mut Db) -> Result<Health> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        unbound: bool,
+        #[diesel(sql_type = Text)]
+        latest: String,
+    }
+    let row: Row = diesel::sql_query(
+        "select rolsuper or rolbypassrls as unbound, \
+         (select coalesce(max(version), '') from __diesel_schema_migrations) as latest \
+         from pg_roles where rolname = current_user",
+    )
+    .get_result(db.conn())
+    .await?;
+    let newest = newest_migration();
+    Ok(Health { migrated: row.latest >= newest, unbound: row.unbound })
+}
+
+fn newest_migration() -> String {
+    use diesel::migration::MigrationSource;
+    let all: Vec<Box<dyn diesel::migration::Migration<diesel::pg::Pg>>> = MIGRATIONS.migrations().unwrap_or_default();
+    all.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
+}
+
+/// Checks a `DATABASE_URL` without connecting; the message is for people.
+pub fn check_url(url: &str) -> Result<(), String> {
+    Target::parse(url).map(|_| ())
+}
+
+/// Where to connect, and how: tokio-postgres refuses `verify-*` and `sslrootcert`, so they are taken out first.
+struct Target {
+    config: tokio_postgres::Config,
+    tls: bool,
+    root: Option<String>,
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (mut tls, mut root) = (false, None);
+        let mut plain = text.to_owned();
+        if let Ok(mut url) = url::Url::parse(text) {
+            if !matches!(url.scheme(), "postgres" | "postgresql") {
+                return Err(format!("`{}://` is not postgres://", url.scheme()));
+            }
+            let mut rest = Vec::new();
+            for (key, value) in url.query_pairs() {
+                match (key.as_ref(), value.as_ref()) {
+                    // libpq's "prefer" never verifies whom it talks to; we speak TLS when it is asked for
+                    ("sslmode", "disable" | "allow" | "prefer") => {}
+                    ("sslmode", "require" | "verify-ca" | "verify-full") => tls = true,
+                    ("sslmode", other) => return Err(format!("sslmode={other} is not known")),
+                    ("sslrootcert", path) => root = (path != "system").then(|| path.to_owned()),
+                    _ => rest.push((key.into_owned(), value.into_owned())),
+                }
+            }
+            if url.query_pairs().any(|(key, _)| matches!(key.as_ref(), "sslmode" | "sslrootcert")) {
+                url.set_query(None);
+                if !rest.is_empty() {
+                    url.query_pairs_mut().extend_pairs(rest);
+                }
+                plain = url.into();
+            }
+        }
+        let mut config: tokio_postgres::Config = plain.parse().map_err(|error| {
+            format!("{error}; a URL such as postgres://user:password@host/database is needed")
+        })?;
+        config.ssl_mode(if tls {
+            tokio_postgres::config::SslMode::Require
+        } else {
+            tokio_postgres::config::SslMode::Disable
+        });
+        if config.get_application_name().is_none() {
+            config.application_name("prommgr");
+        }
+        config.connect_timeout(Duration::from_secs(5));
+        Ok(Self { config, tls, root })
+    }
+}
+
+async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let bad = |error: String| ConnectionError::BadConnection(error);
+    let target = Target::parse(url).map_err(bad)?;
+    let mut conn = if target.tls {
+        let tls = tls_config(target.root.as_deref()).map_err(bad)?;
+        let connector = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
+        let (client, connection) = target.config.connect(connector).await.map_err(|error| bad(explain(&error)))?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+    } else {
+        let (client, connection) =
+            target.config.connect(tokio_postgres::NoTls).await.map_err(|error| bad(explain(&error)))?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+    };
+    conn.batch_execute(SESSION_SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// tokio-postgres prints only the outermost error.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+/// Verifies the server against `root` (PEM), or against what the system trusts.
+fn tls_config(root: Option<&str>) -> Result<rustls::ClientConfig, String> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    use rustls_platform_verifier::ConfigVerifierExt;
+    let Some(path) = root else {
+        return rustls::ClientConfig::with_platform_verifier().map_err(|error| error.to_string());
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("sslrootcert {path}: {error}"))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| format!("sslrootcert {path}: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("sslrootcert {path}: {error}"))?;
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::NotFound => Self::NotFound,
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _)
+            | DieselError::BrokenTransactionManager => {
+                Self::Unavailable("The database does not answer just now. Try again in a moment.".into())
+            }
+            DieselError::DatabaseError(_, ref info) if is_shutdown(info.message()) => {
+                Self::Unavailable("The database does not answer just now. Try again in a moment.".into())
+            }
+            other => Self::internal(other),
+        }
+    }
+}
+
+/// What a server says that is going down or coming up, and a connection that it cut.
+fn is_shutdown(message: &str) -> bool {
+    ["terminating connection", "the database system is", "connection closed", "canceling statement due to statement timeout"]
+        .iter()
+        .any(|text| message.contains(text))
+}
+
+/// Turns a broken constraint into a message at a field; `known` is (constraint, field, message).
+fn on_constraint<T>(
+    result: Result<T, DieselError>,
+    known: &[(&str, &'static str, &str)],
+) -> Result<T> {
+    result.map_err(|error| {
+        if let DieselError::DatabaseError(_, info) = &error
+            && let Some(name) = info.constraint_name()
+            && let Some((_, field, message)) = known.iter().find(|(constraint, ..)| *constraint == name)
+        {
+            return Error::Invalid(Fields::one(field, *message));
+        }
+        error.into()
+    })
+}
+
+/// The database's clock, for columns that may be null.
+fn now() -> diesel::dsl::AsExprOf<diesel::dsl::now, diesel::sql_types::Timestamptz> {
+    use diesel::IntoSql;
+    diesel::dsl::now.into_sql::<diesel::sql_types::Timestamptz>()
+}
+
+/// `%text%` for `ILIKE`, with what is special in it escaped.
+fn like(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}

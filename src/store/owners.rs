@@ -1,0 +1,284 @@
+//! Owners: the tenants. Only admins make, change and remove them.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bigint, Bool, Text};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::changes::{Actor, note};
+use super::schema::{memberships, owners, users};
+use super::scope::{All, Scope, Writable, Writing};
+use super::{Db, like, on_constraint};
+use crate::error::{Error, Fields, Result};
+use crate::page::{At, Page, SIZE, Seek};
+
+/// An owner that has not been removed.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = owners)]
+pub struct Owner {
+    pub id: i64,
+    pub external_id: String,
+    pub name: String,
+    pub comment: String,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub created_at: Timestamp,
+}
+
+/// An owner as it is typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct OwnerInput {
+    pub name: String,
+    /// Empty: one is generated, or the old one stays.
+    pub external_id: String,
+    pub comment: String,
+}
+
+/// An owner's fields, checked.
+#[derive(Clone, Debug)]
+pub struct NewOwner {
+    name: String,
+    external_id: Option<String>,
+    comment: String,
+}
+
+impl OwnerInput {
+    /// Checks every field.
+    pub fn check(&self) -> Result<NewOwner> {
+        let mut fields = Fields::default();
+        let name = check_line(&self.name, 200, &mut fields, "name");
+        let external_id = check_external_id(&self.external_id, &mut fields);
+        let comment = check_text(&self.comment, &mut fields, "comment");
+        fields.into_result()?;
+        Ok(NewOwner { name, external_id, comment })
+    }
+}
+
+/// A name: one line, not empty, at most `longest` characters.
+pub(super) fn check_line(text: &str, longest: usize, fields: &mut Fields, field: &'static str) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        fields.add(field, "Give a name.");
+    } else if text.chars().count() > longest || text.chars().any(char::is_control) {
+        fields.add(field, format!("At most {longest} characters, on one line."));
+    }
+    text.to_owned()
+}
+
+/// An external id: what a label value may be on one line, at most 200 characters; empty is `None`.
+pub(super) fn check_external_id(text: &str, fields: &mut Fields) -> Option<String> {
+    let text = text.trim();
+    if text.chars().count() > 200 || text.chars().any(char::is_control) {
+        fields.add("external_id", "At most 200 characters, on one line.");
+    }
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A comment: at most 10,000 characters, line breaks allowed.
+pub(super) fn check_text(text: &str, fields: &mut Fields, field: &'static str) -> String {
+    let text = text.trim().replace("\r\n", "\n");
+    if text.chars().count() > 10_000 || text.chars().any(|c| c == '\0') {
+        fields.add(field, "At most 10,000 characters.");
+    }
+    text
+}
+
+/// Every owner that the scope may see.
+fn visible(scope: &Scope) -> owners::BoxedQuery<'_, diesel::pg::Pg> {
+    let query = owners::table.filter(owners::removed_at.is_null()).into_boxed();
+    match scope.owners() {
+        None => query,
+        Some(ids) => query.filter(owners::id.eq_any(ids)),
+    }
+}
+
+/// The owner, for reading.
+pub async fn find(db: &mut Db, scope: &Scope, id: i64) -> Result<Owner> {
+    Ok(visible(scope).filter(owners::id.eq(id)).select(Owner::as_select()).first(db.conn()).await?)
+}
+
+/// The owner, for changing what belongs to it. `Forbidden` when it may only be seen.
+pub async fn find_rw(db: &mut Db, writing: &Writing, id: i64) -> Result<Writable<Owner>> {
+    match find(db, &writing.changed, id).await {
+        Ok(owner) => Ok(Writable::found(owner)),
+        Err(Error::NotFound) => {
+            find(db, &writing.seen, id).await?;
+            Err(Error::Forbidden)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The owner with that external id.
+pub async fn by_external_id(db: &mut Db, all: All, external_id: &str) -> Result<Owner> {
+    Ok(visible(&all.into())
+        .filter(owners::external_id.eq(external_id))
+        .select(Owner::as_select())
+        .first(db.conn())
+        .await?)
+}
+
+/// Owners by name, whose name or external id contains `q`.
+pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<Owner>> {
+    let seek = at.seek::<(String, i64)>();
+    let mut query = visible(scope);
+    if !q.trim().is_empty() {
+        let pattern = like(q.trim());
+        query = query.filter(owners::name.ilike(pattern.clone()).or(owners::external_id.ilike(pattern)));
+    }
+    query = match &seek {
+        Seek::Start => query.order((sql::<Text>("lower(owners.name)"), owners::id)),
+        Seek::After((name, id)) => query
+            .filter(sql::<Bool>("(lower(owners.name), owners.id) > (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .order((sql::<Text>("lower(owners.name)"), owners::id)),
+        Seek::Before((name, id)) => query
+            .filter(sql::<Bool>("(lower(owners.name), owners.id) < (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .order((sql::<Text>("lower(owners.name) desc"), owners::id.desc())),
+    };
+    let rows = query
+        .limit(SIZE as i64 + 1)
+        .select((Owner::as_select(), sql::<Text>("lower(owners.name)")))
+        .load::<(Owner, String)>(db.conn())
+        .await?;
+    let page = Page::new(rows, &seek, |(owner, key)| (key.clone(), owner.id));
+    Ok(Page { items: page.items.into_iter().map(|(owner, _)| owner).collect(), prev: page.prev, next: page.next })
+}
+
+/// Id and name of at most 1,000 owners that may be changed or seen, by name, for a choice.
+pub async fn choices(db: &mut Db, scope: &Scope) -> Result<Vec<(i64, String)>> {
+    Ok(visible(scope)
+        .order((sql::<Text>("lower(owners.name)"), owners::id))
+        .limit(1000)
+        .select((owners::id, owners::name))
+        .load(db.conn())
+        .await?)
+}
+
+/// As [`choices`], of the owners whose servers and thresholds may be changed.
+pub async fn choices_rw(db: &mut Db, writing: &Writing) -> Result<Vec<(i64, String)>> {
+    choices(db, &writing.changed).await
+}
+
+/// Login name and role of each member.
+pub async fn members(db: &mut Db, owner: &Owner) -> Result<Vec<(String, String)>> {
+    Ok(memberships::table
+        .inner_join(users::table)
+        .filter(memberships::owner_id.eq(owner.id))
+        .order(users::name)
+        .select((users::name, memberships::role))
+        .load(db.conn())
+        .await?)
+}
+
+/// How many servers each of these owners has, and how many open alerts; in the order of `ids`' rows.
+pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<std::collections::HashMap<i64, (i64, i64)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bigint)]
+        id: i64,
+        #[diesel(sql_type = Bigint)]
+        servers: i64,
+        #[diesel(sql_type = Bigint)]
+        open: i64,
+    }
+    let ids: Vec<i64> = owners.iter().map(|owner| owner.id).collect();
+    let rows: Vec<Row> = diesel::sql_query(
+        "select o as id, (select count(*) from servers where owner_id = o and removed_at is null) as servers, \
+         (select count(*) from alerts where owner_id = o and ended_at is null) as open from unnest($1) o",
+    )
+    .bind::<Array<Bigint>, _>(ids)
+    .load(db.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, (row.servers, row.open))).collect())
+}
+
+const TAKEN: &[(&str, &str, &str)] =
+    &[("owners_external_id_key", "external_id", "Another owner has this external id.")];
+
+/// Makes an owner and gives it the unassigned alerts that carry its external id.
+pub async fn create(db: &mut Db, _: All, new: NewOwner, by: &Actor) -> Result<i64> {
+    let external_id = new.external_id.unwrap_or_else(|| super::users::random_text(10));
+    db.conn()
+        .transaction(async |conn| {
+            let inserted = diesel::insert_into(owners::table)
+                .values((owners::external_id.eq(&external_id), owners::name.eq(&new.name), owners::comment.eq(&new.comment)))
+                .returning(owners::id)
+                .get_result::<i64>(conn)
+                .await;
+            let id = on_constraint(inserted, TAKEN)?;
+            super::intake::adopt(conn, Some(id)).await?;
+            note(conn, by, Some(id), format!("Owner {} added", new.name)).await?;
+            Ok(id)
+        })
+        .await
+}
+
+/// Changes an owner. `NotFound` when it was removed meanwhile.
+pub async fn update(db: &mut Db, _: All, id: i64, new: NewOwner, by: &Actor) -> Result<()> {
+    db.conn()
+        .transaction(async |conn| {
+            let old: Owner = owners::table
+                .filter(owners::id.eq(id).and(owners::removed_at.is_null()))
+                .select(Owner::as_select())
+                .for_update()
+                .first(conn)
+                .await?;
+            let external_id = new.external_id.unwrap_or_else(|| old.external_id.clone());
+            let updated = diesel::update(owners::table.find(id))
+                .set((
+                    owners::name.eq(&new.name),
+                    owners::comment.eq(&new.comment),
+                    owners::external_id.eq(&external_id),
+                    owners::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(conn)
+                .await;
+            on_constraint(updated, TAKEN)?;
+            if external_id != old.external_id {
+                super::intake::adopt(conn, Some(id)).await?;
+                let summary = format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
+                note(conn, by, Some(id), summary).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Removes an owner: its servers are no longer published and its people see nothing of it any
+/// more. Its alerts stay. Returns its name.
+pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
+    db.conn()
+        .transaction(async |conn| {
+            let name: String = diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
+                .set((owners::removed_at.eq(super::now().nullable()), owners::updated_at.eq(diesel::dsl::now)))
+                .returning(owners::name)
+                .get_result(conn)
+                .await?;
+            note(conn, by, Some(id), format!("Owner {name} removed")).await?;
+            Ok(name)
+        })
+        .await
+}
+
+/// Brings a removed owner back. `Conflict` when its external id was given away meanwhile.
+pub async fn restore(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
+    db.conn()
+        .transaction(async |conn| {
+            let restored = diesel::update(owners::table.find(id).filter(owners::removed_at.is_not_null()))
+                .set((owners::removed_at.eq(None::<jiff_diesel::Timestamp>), owners::updated_at.eq(diesel::dsl::now)))
+                .returning(owners::name)
+                .get_result::<String>(conn)
+                .await;
+            let name = on_constraint(restored, TAKEN).map_err(|error| match error {
+                Error::Invalid(_) => {
+                    Error::Conflict("Another owner has its external id now. Change that one first, then undo.".into())
+                }
+                other => other,
+            })?;
+            note(conn, by, Some(id), format!("Owner {name} restored")).await?;
+            Ok(name)
+        })
+        .await
+}

@@ -1,0 +1,85 @@
+//! What Alertmanager sent and could not be understood, kept for admins.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use jiff::Timestamp;
+
+use super::Db;
+use super::schema::{clusters, quarantine};
+use super::scope::All;
+use crate::error::Result;
+use crate::page::{At, Page, SIZE, Seek};
+
+/// Bytes of a body that are kept.
+const LONGEST_BODY: usize = 1 << 20;
+/// Rows that are kept, the newest.
+const MOST: i64 = 1000;
+
+/// One body or alert.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = quarantine)]
+pub struct Kept {
+    pub id: i64,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub received_at: Timestamp,
+    pub reason: String,
+    pub body: String,
+    pub truncated: bool,
+}
+
+/// Keeps a body with the reason why it was not understood.
+pub async fn keep(db: &mut Db, cluster: i32, reason: &str, body: &[u8]) -> Result<()> {
+    keep_all(db.conn(), cluster, &[(reason.to_owned(), String::from_utf8_lossy(&body[..body.len().min(LONGEST_BODY)]).into_owned(), body.len() > LONGEST_BODY)]).await
+}
+
+/// Keeps several (reason, body, truncated), in the transaction of the rest of their delivery.
+pub(super) async fn keep_all(conn: &mut AsyncPgConnection, cluster: i32, bad: &[(String, String, bool)]) -> Result<()> {
+    // Postgres takes no NUL in a text
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    let rows: Vec<_> = bad
+        .iter()
+        .take(usize::try_from(MOST).unwrap_or_default())
+        .map(|(reason, body, truncated)| {
+            (
+                quarantine::cluster_id.eq(cluster),
+                quarantine::reason.eq(clean(reason)),
+                quarantine::body.eq(clean(body)),
+                quarantine::truncated.eq(truncated),
+            )
+        })
+        .collect();
+    diesel::insert_into(quarantine::table).values(rows).execute(conn).await?;
+    diesel::sql_query(format!(
+        "delete from quarantine where id <= (select id from quarantine order by id desc offset {MOST} limit 1)"
+    ))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How many are kept.
+pub async fn count(db: &mut Db, _: All) -> Result<i64> {
+    Ok(quarantine::table.count().get_result(db.conn()).await?)
+}
+
+/// With the cluster's name, newest first.
+pub async fn list(db: &mut Db, _: All, at: &At) -> Result<Page<(Kept, String)>> {
+    let query = quarantine::table
+        .inner_join(clusters::table.on(clusters::id.eq(quarantine::cluster_id)))
+        .limit(SIZE as i64 + 1)
+        .select((Kept::as_select(), clusters::name))
+        .into_boxed();
+    let seek = at.seek::<i64>();
+    let query = match seek {
+        Seek::Start => query.order(quarantine::id.desc()),
+        Seek::After(id) => query.filter(quarantine::id.lt(id)).order(quarantine::id.desc()),
+        Seek::Before(id) => query.filter(quarantine::id.gt(id)).order(quarantine::id.asc()),
+    };
+    let rows: Vec<(Kept, String)> = query.load(db.conn()).await?;
+    Ok(Page::new(rows, &seek, |(kept, _)| kept.id))
+}
+
+/// Forgets what is older than 30 days. A step of the worker.
+pub async fn sweep(db: &mut Db, _: All) -> Result<usize> {
+    Ok(diesel::sql_query("delete from quarantine where received_at < now() - interval '30 days'").execute(db.conn()).await?)
+}

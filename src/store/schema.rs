@@ -1,0 +1,225 @@
+//! The tables as diesel sees them; written by hand, kept true by `tests/it/schema.rs`.
+
+diesel::table! {
+    users (id) {
+        id -> Int8,
+        name -> Text,
+        password_hash -> Text,
+        admin -> Bool,
+        disabled_at -> Nullable<Timestamptz>,
+        last_login_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sessions (id_hash) {
+        id_hash -> Bytea,
+        user_id -> Nullable<Int8>,
+        data -> Jsonb,
+        expires_at -> Timestamptz,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    one_time_links (hash) {
+        hash -> Bytea,
+        purpose -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    owners (id) {
+        id -> Int8,
+        external_id -> Text,
+        name -> Text,
+        comment -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        removed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    memberships (user_id, owner_id) {
+        user_id -> Int8,
+        owner_id -> Int8,
+        role -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    servers (id) {
+        id -> Int8,
+        owner_id -> Int8,
+        external_id -> Text,
+        name -> Text,
+        address -> Text,
+        port -> Int4,
+        job -> Text,
+        scheme -> Text,
+        metrics_path -> Text,
+        labels -> Jsonb,
+        comment -> Text,
+        enabled -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        removed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    thresholds (id) {
+        id -> Int8,
+        rule -> Text,
+        severity -> Text,
+        owner_id -> Nullable<Int8>,
+        server_id -> Nullable<Int8>,
+        value -> Nullable<Float8>,
+        hold_seconds -> Int4,
+        enabled -> Bool,
+        updated_at -> Timestamptz,
+        updated_by -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    publications (id) {
+        id -> Int8,
+        user_id -> Nullable<Int8>,
+        user_name -> Text,
+        revision -> Text,
+        state -> Text,
+        reason -> Text,
+        servers -> Int4,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    blobs (sha256) {
+        sha256 -> Bytea,
+        content -> Text,
+    }
+}
+
+diesel::table! {
+    publication_files (publication_id, path) {
+        publication_id -> Int8,
+        path -> Text,
+        sha256 -> Bytea,
+        change -> Text,
+    }
+}
+
+diesel::table! {
+    publication_results (publication_id, prometheus) {
+        publication_id -> Int8,
+        prometheus -> Text,
+        state -> Text,
+        reason -> Text,
+        took_ms -> Int4,
+    }
+}
+
+diesel::table! {
+    pending_changes (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        owner_id -> Nullable<Int8>,
+        user_name -> Text,
+        summary -> Text,
+    }
+}
+
+diesel::table! {
+    server_health (server_id) {
+        server_id -> Int8,
+        up -> Bool,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    prometheus_health (url) {
+        url -> Text,
+        seen_at -> Nullable<Timestamptz>,
+        error -> Text,
+    }
+}
+
+diesel::table! {
+    clusters (id) {
+        id -> Int4,
+        name -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    alerts (id) {
+        id -> Int8,
+        received_at -> Timestamptz,
+        cluster_id -> Int4,
+        fingerprint -> Text,
+        owner_id -> Nullable<Int8>,
+        server_id -> Nullable<Int8>,
+        owner_external_id -> Nullable<Text>,
+        server_external_id -> Nullable<Text>,
+        rule -> Text,
+        severity -> Text,
+        instance -> Text,
+        labels -> Jsonb,
+        annotations -> Jsonb,
+        generator_url -> Nullable<Text>,
+        started_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        last_seen_at -> Timestamptz,
+        close_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    alert_heads (cluster_id, fingerprint) {
+        cluster_id -> Int4,
+        fingerprint -> Text,
+        open_id -> Nullable<Int8>,
+        open_received_at -> Nullable<Timestamptz>,
+        open_started_at -> Nullable<Timestamptz>,
+        last_end -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    quarantine (id) {
+        id -> Int8,
+        cluster_id -> Int4,
+        received_at -> Timestamptz,
+        reason -> Text,
+        body -> Text,
+        truncated -> Bool,
+    }
+}
+
+diesel::joinable!(alerts -> owners (owner_id));
+diesel::joinable!(alerts -> servers (server_id));
+diesel::joinable!(memberships -> owners (owner_id));
+diesel::joinable!(memberships -> users (user_id));
+diesel::joinable!(publication_files -> blobs (sha256));
+diesel::joinable!(publication_files -> publications (publication_id));
+diesel::joinable!(publication_results -> publications (publication_id));
+diesel::joinable!(server_health -> servers (server_id));
+diesel::joinable!(servers -> owners (owner_id));
+diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(thresholds -> servers (server_id));
+diesel::joinable!(thresholds -> users (updated_by));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    alerts, blobs, clusters, quarantine, memberships, owners, publication_files, publication_results,
+    publications, server_health, servers, sessions, thresholds, users,
+);

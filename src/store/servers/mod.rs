@@ -1,0 +1,377 @@
+//! Servers: the scrape targets of an owner.
+
+mod input;
+
+use std::collections::HashMap;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bigint, Bool, Text};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+pub use self::input::{NewServer, ServerInput};
+use super::changes::{Actor, note};
+use super::owners::Owner;
+use super::schema::{owners, server_health, servers};
+use super::scope::{Scope, Writable, Writing};
+use super::{Db, like, on_constraint};
+use crate::error::{Error, Result};
+use crate::page::{At, Page, SIZE, Seek};
+
+/// A server that has not been removed, of an owner that has not been removed.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = servers)]
+pub struct Server {
+    pub id: i64,
+    pub owner_id: i64,
+    pub external_id: String,
+    pub name: String,
+    pub address: String,
+    pub port: i32,
+    pub job: String,
+    pub scheme: String,
+    pub metrics_path: String,
+    pub labels: serde_json::Value,
+    pub comment: String,
+    pub enabled: bool,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub created_at: Timestamp,
+}
+
+impl Server {
+    /// `10.0.0.5:9100`, `[2001:db8::5]:9100`.
+    pub fn endpoint(&self) -> String {
+        if self.address.contains(':') {
+            format!("[{}]:{}", self.address, self.port)
+        } else {
+            format!("{}:{}", self.address, self.port)
+        }
+    }
+
+    /// Its labels as they are typed, `name=value` a line.
+    pub fn label_lines(&self) -> String {
+        let pairs = self.labels.as_object().into_iter().flatten();
+        let lines: Vec<_> = pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+        lines.join("\n")
+    }
+}
+
+/// A server in a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub server: Server,
+    pub owner_name: String,
+    /// Whether Prometheus reaches it; `None`: not known.
+    pub up: Option<bool>,
+    pub alerts: OpenAlerts,
+}
+
+/// Open alerts of a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenAlerts {
+    pub count: i64,
+    /// One of them is critical.
+    pub critical: bool,
+}
+
+/// What a list of servers is narrowed to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// Part of the name, address, external id or comment.
+    pub q: String,
+    /// An owner's id.
+    pub owner: String,
+    /// `up`, `down`, `unknown` or `paused`.
+    pub state: String,
+}
+
+type Query<'a> = diesel::helper_types::IntoBoxed<
+    'a,
+    diesel::dsl::LeftJoin<diesel::dsl::InnerJoin<servers::table, owners::table>, server_health::table>,
+    diesel::pg::Pg,
+>;
+
+/// Every server that the scope may see.
+fn visible(scope: &Scope) -> Query<'_> {
+    let query = servers::table.inner_join(owners::table).left_join(server_health::table).into_boxed();
+    let query = query.filter(servers::removed_at.is_null()).filter(owners::removed_at.is_null());
+    match scope.owners() {
+        None => query,
+        Some(ids) => query.filter(servers::owner_id.eq_any(ids)),
+    }
+}
+
+/// The server, for reading.
+pub async fn find(db: &mut Db, scope: &Scope, id: i64) -> Result<Server> {
+    Ok(visible(scope).filter(servers::id.eq(id)).select(Server::as_select()).first(db.conn()).await?)
+}
+
+/// The server, for changing it. `Forbidden` when it may only be seen.
+pub async fn find_rw(db: &mut Db, writing: &Writing, id: i64) -> Result<Writable<Server>> {
+    match find(db, &writing.changed, id).await {
+        Ok(server) => Ok(Writable::found(server)),
+        Err(Error::NotFound) => {
+            find(db, &writing.seen, id).await?;
+            Err(Error::Forbidden)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether Prometheus reaches the server; `None`: not known.
+pub async fn up(db: &mut Db, server: &Server) -> Result<Option<bool>> {
+    Ok(server_health::table.find(server.id).select(server_health::up).first(db.conn()).await.optional()?)
+}
+
+/// Servers by name.
+pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Listed>> {
+    let seek = at.seek::<(String, i64)>();
+    let mut query = visible(scope);
+    let q = filter.q.trim();
+    if !q.is_empty() {
+        let pattern = like(q);
+        query = query.filter(
+            servers::name
+                .ilike(pattern.clone())
+                .or(servers::address.ilike(pattern.clone()))
+                .or(servers::external_id.ilike(pattern.clone()))
+                .or(servers::comment.ilike(pattern)),
+        );
+    }
+    if !filter.owner.is_empty() {
+        query = query.filter(servers::owner_id.eq(filter.owner.parse().unwrap_or(0)));
+    }
+    query = match filter.state.as_str() {
+        "paused" => query.filter(servers::enabled.eq(false)),
+        "up" => query.filter(servers::enabled.and(server_health::up.nullable().eq(true))),
+        "down" => query.filter(servers::enabled.and(server_health::up.nullable().eq(false))),
+        "unknown" => query.filter(servers::enabled.and(server_health::server_id.nullable().is_null())),
+        _ => query,
+    };
+    query = match &seek {
+        Seek::Start => query.order((sql::<Text>("lower(servers.name)"), servers::id)),
+        Seek::After((name, id)) => query
+            .filter(sql::<Bool>("(lower(servers.name), servers.id) > (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .order((sql::<Text>("lower(servers.name)"), servers::id)),
+        Seek::Before((name, id)) => query
+            .filter(sql::<Bool>("(lower(servers.name), servers.id) < (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .order((sql::<Text>("lower(servers.name) desc"), servers::id.desc())),
+    };
+    type Row = (Server, String, Option<bool>, String);
+    let rows: Vec<Row> = query
+        .limit(SIZE as i64 + 1)
+        .select((Server::as_select(), owners::name, server_health::up.nullable(), sql::<Text>("lower(servers.name)")))
+        .load(db.conn())
+        .await?;
+    let page = Page::new(rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
+    let alerts = open_alerts(db, page.items.iter().map(|(server, ..)| server.id).collect()).await?;
+    let items = page.items.into_iter().map(|(server, owner_name, up, _)| {
+        let alerts = alerts.get(&server.id).copied().unwrap_or_default();
+        Listed { server, owner_name, up, alerts }
+    });
+    Ok(Page { items: items.collect(), prev: page.prev, next: page.next })
+}
+
+/// Open alerts of servers that were found through a scope.
+async fn open_alerts(db: &mut Db, ids: Vec<i64>) -> Result<HashMap<i64, OpenAlerts>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bigint)]
+        server_id: i64,
+        #[diesel(sql_type = Bigint)]
+        count: i64,
+        #[diesel(sql_type = Bool)]
+        critical: bool,
+    }
+    let rows: Vec<Row> = diesel::sql_query(
+        "select server_id, count(*) as count, bool_or(severity = 'critical') as critical \
+         from alerts where server_id = any($1) and ended_at is null group by server_id",
+    )
+    .bind::<Array<Bigint>, _>(ids)
+    .load(db.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.server_id, OpenAlerts { count: row.count, critical: row.critical })).collect())
+}
+
+/// How many servers are in each state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub up: i64,
+    pub down: i64,
+    pub unknown: i64,
+    pub paused: i64,
+}
+
+/// Counts the servers that the scope may see, of one owner where one is given.
+pub async fn counts(db: &mut Db, scope: &Scope, owner: Option<&Owner>) -> Result<Counts> {
+    let mut query = visible(scope);
+    if let Some(owner) = owner {
+        query = query.filter(servers::owner_id.eq(owner.id));
+    }
+    let (up, down, unknown, paused) = query
+        .select((
+            sql::<Bigint>("count(*) filter (where servers.enabled and server_health.up)"),
+            sql::<Bigint>("count(*) filter (where servers.enabled and not server_health.up)"),
+            sql::<Bigint>("count(*) filter (where servers.enabled and server_health.up is null)"),
+            sql::<Bigint>("count(*) filter (where not servers.enabled)"),
+        ))
+        .first(db.conn())
+        .await?;
+    Ok(Counts { up, down, unknown, paused })
+}
+
+/// Id and name of at most 1,000 servers of an owner, by name, for a choice.
+pub async fn choices(db: &mut Db, owner: &Owner) -> Result<Vec<(i64, String)>> {
+    Ok(servers::table
+        .filter(servers::owner_id.eq(owner.id).and(servers::removed_at.is_null()))
+        .order((sql::<Text>("lower(servers.name)"), servers::id))
+        .limit(1000)
+        .select((servers::id, servers::name))
+        .load(db.conn())
+        .await?)
+}
+
+const TAKEN: &[(&str, &str, &str)] = &[
+    ("servers_address_key", "address", "This owner already has a server with this address, port and job."),
+    ("servers_external_id_key", "external_id", "This owner already has a server with this external id."),
+];
+
+impl Writable<Owner> {
+    /// Adds a server to the owner and gives it the alerts that carry its external id.
+    pub async fn add_server(&self, db: &mut Db, new: NewServer, by: &Actor) -> Result<i64> {
+        let external_id = new.external_id.clone().unwrap_or_else(|| super::users::random_text(10));
+        db.conn()
+            .transaction(async |conn| {
+                let inserted = diesel::insert_into(servers::table)
+                    .values((
+                        servers::owner_id.eq(self.id),
+                        servers::external_id.eq(external_id),
+                        values(&new),
+                    ))
+                    .returning(servers::id)
+                    .get_result::<i64>(conn)
+                    .await;
+                let id = on_constraint(inserted, TAKEN)?;
+                super::intake::adopt(conn, Some(self.id)).await?;
+                note(conn, by, Some(self.id), format!("Server {} added to {}", new.name, self.name)).await?;
+                Ok(id)
+            })
+            .await
+    }
+}
+
+type Values<'a> = (
+    diesel::dsl::Eq<servers::name, &'a String>,
+    diesel::dsl::Eq<servers::address, &'a String>,
+    diesel::dsl::Eq<servers::port, i32>,
+    diesel::dsl::Eq<servers::job, &'a String>,
+    diesel::dsl::Eq<servers::scheme, &'a String>,
+    diesel::dsl::Eq<servers::metrics_path, &'a String>,
+    diesel::dsl::Eq<servers::labels, &'a serde_json::Value>,
+    diesel::dsl::Eq<servers::comment, &'a String>,
+    diesel::dsl::Eq<servers::enabled, bool>,
+);
+
+fn values(new: &NewServer) -> Values<'_> {
+    (
+        servers::name.eq(&new.name),
+        servers::address.eq(&new.address),
+        servers::port.eq(new.port),
+        servers::job.eq(&new.job),
+        servers::scheme.eq(&new.scheme),
+        servers::metrics_path.eq(&new.metrics_path),
+        servers::labels.eq(&new.labels),
+        servers::comment.eq(&new.comment),
+        servers::enabled.eq(new.enabled),
+    )
+}
+
+impl Writable<Server> {
+    /// Changes the server. `NotFound` when it was removed meanwhile.
+    pub async fn update(&self, db: &mut Db, new: NewServer, by: &Actor) -> Result<()> {
+        let external_id = new.external_id.as_ref().unwrap_or(&self.external_id);
+        db.conn()
+            .transaction(async |conn| {
+                let updated = diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
+                    .set((servers::external_id.eq(external_id), values(&new), servers::updated_at.eq(diesel::dsl::now)))
+                    .execute(conn)
+                    .await;
+                if on_constraint(updated, TAKEN)? == 0 {
+                    return Err(Error::NotFound);
+                }
+                if *external_id != self.external_id {
+                    super::intake::adopt(conn, Some(self.owner_id)).await?;
+                }
+                note(conn, by, Some(self.owner_id), format!("Server {} changed", new.name)).await
+            })
+            .await
+    }
+
+    /// Pauses (`false`) or resumes it.
+    pub async fn enable(&self, db: &mut Db, enabled: bool, by: &Actor) -> Result<()> {
+        db.conn()
+            .transaction(async |conn| {
+                diesel::update(servers::table.find(self.id))
+                    .set((servers::enabled.eq(enabled), servers::updated_at.eq(diesel::dsl::now)))
+                    .execute(conn)
+                    .await?;
+                let what = if enabled { "resumed" } else { "paused" };
+                note(conn, by, Some(self.owner_id), format!("Server {} {what}", self.name)).await
+            })
+            .await
+    }
+
+    /// Removes it; its address and external id can be used again, its alerts and thresholds stay.
+    pub async fn remove(&self, db: &mut Db, by: &Actor) -> Result<()> {
+        db.conn()
+            .transaction(async |conn| {
+                let removed = diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
+                    .set((servers::removed_at.eq(super::now().nullable()), servers::updated_at.eq(diesel::dsl::now)))
+                    .execute(conn)
+                    .await?;
+                if removed == 0 {
+                    return Err(Error::NotFound);
+                }
+                note(conn, by, Some(self.owner_id), format!("Server {} removed", self.name)).await
+            })
+            .await
+    }
+}
+
+/// Brings a removed server back and returns its name. `Conflict` when its address or external id
+/// was used again meanwhile.
+pub async fn restore(db: &mut Db, writing: &Writing, id: i64, by: &Actor) -> Result<String> {
+    let removed = |scope: &Scope| {
+        let query = servers::table.inner_join(owners::table).into_boxed();
+        let query = query.filter(servers::id.eq(id).and(servers::removed_at.is_not_null())).filter(owners::removed_at.is_null());
+        match scope.owners() {
+            None => query,
+            Some(ids) => query.filter(servers::owner_id.eq_any(ids.to_vec())),
+        }
+        .select((servers::owner_id, servers::name))
+    };
+    let found: Option<(i64, String)> = removed(&writing.changed).first(db.conn()).await.optional()?;
+    let Some((owner, name)) = found else {
+        removed(&writing.seen).first::<(i64, String)>(db.conn()).await?;
+        return Err(Error::Forbidden);
+    };
+    db.conn()
+        .transaction(async |conn| {
+            let restored = diesel::update(servers::table.find(id))
+                .set((servers::removed_at.eq(None::<jiff_diesel::Timestamp>), servers::updated_at.eq(diesel::dsl::now)))
+                .execute(conn)
+                .await;
+            on_constraint(restored, TAKEN).map_err(|error| match error {
+                Error::Invalid(_) => {
+                    Error::Conflict("Another server has its address or external id now. Change or remove that one first, then undo.".into())
+                }
+                other => other,
+            })?;
+            note(conn, by, Some(owner), format!("Server {name} restored")).await?;
+            Ok(name)
+        })
+        .await
+}
