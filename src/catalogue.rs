@@ -80,6 +80,15 @@ impl Direction {
             Self::Zero => "==",
         }
     }
+
+    /// The comparison as people say it; empty where there is no threshold.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+            Self::Zero => "",
+        }
+    }
 }
 
 /// What a form accepts as a kind's value.

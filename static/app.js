@@ -1,22 +1,22 @@
 // Comfort only: every page works without this file. No eval, no inline code, no state of its own.
 "use strict";
 (() => {
-  const root = document.documentElement;
-  root.classList.add("js");
-
   // Times are rendered by the server, in the zone of this browser.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone) document.cookie = `tz=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+  if (zone) document.cookie = `tz=${zone}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
 
-  const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
+  // In the server's words (src/web/view.rs).
+  const plural = (n, unit) => `${n} ${unit}${n === 1 ? "" : "s"}`;
+  const lasted = (s) => {
+    if (s < 60) return plural(s, "second");
+    if (s < 3600) return plural(Math.floor(s / 60), "minute");
+    if (s < 86400) return s % 3600 < 60 ? plural(Math.floor(s / 3600), "hour") : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+    return s < 31536000 ? plural(Math.floor(s / 86400), "day") : plural(Math.floor(s / 31536000), "year");
+  };
   const ago = (iso) => {
-    const seconds = Math.round((Date.now() - Date.parse(iso)) / 1000);
-    if (Number.isNaN(seconds) || seconds < 0) return null;
-    for (const [unit, length] of units) {
-      const n = Math.floor(seconds / length);
-      if (n >= 1) return `${n} ${unit}${n === 1 ? "" : "s"} ago`;
-    }
-    return seconds < 10 ? "just now" : `${seconds} seconds ago`;
+    const seconds = Math.floor((Date.now() - Date.parse(iso)) / 1000);
+    if (!(seconds >= 0)) return null;
+    return seconds < 5 ? "just now" : `${lasted(seconds)} ago`;
   };
   const refresh = () => {
     for (const time of document.querySelectorAll("time.ago[datetime]")) {
@@ -38,19 +38,22 @@
     });
   }
 
-  // Menus close by a click elsewhere, by Escape, and when they open a dialog.
-  const closeMenus = (except) => {
-    for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== except) menu.open = false;
-  };
+  // Menus close by a click elsewhere and by Escape; under a dialog they stay, as it gives the focus back.
   document.addEventListener("click", (event) => {
-    closeMenus(event.target.closest("[commandfor]") ? null : event.target.closest("details.menu"));
+    const menu = event.target.closest("details.menu");
+    if (!event.target.closest("dialog")) for (const open of document.querySelectorAll("details.menu[open]")) if (open !== menu) open.open = false;
     const copy = event.target.closest("[data-copy]");
-    if (copy) copyText(copy);
+    if (copy) copyText(document.querySelector(copy.dataset.copy));
   });
-  const copyText = async (button) => {
-    const text = document.querySelector(button.dataset.copy)?.textContent ?? "";
-    await navigator.clipboard?.writeText(text);
-    say("Copied.", "ok");
+  // Browsers give no clipboard to pages without TLS: there the text is at least selected.
+  const copyText = async (element) => {
+    getSelection().selectAllChildren(element);
+    try {
+      await navigator.clipboard.writeText(element.textContent);
+      say("Copied.", "ok");
+    } catch {
+      say("Selected; copy it with the keyboard.", "ok");
+    }
   };
 
   // A line in the page's status area.
@@ -72,7 +75,7 @@
   const places = { d: "/", a: "/alerts", s: "/servers", o: "/owners", t: "/thresholds", p: "/publications" };
   let going = 0;
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") {
+    if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
       const menu = document.querySelector("details.menu[open]");
       if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
     }
@@ -106,5 +109,9 @@
   });
   document.addEventListener("htmx:response:error", (event) => say(`The server answered ${event.detail.ctx.response.status}. What you see may be old.`, "error"));
   document.addEventListener("htmx:error", () => say("prommgr does not answer. What you see may be old.", "error"));
-  document.addEventListener("htmx:after:swap", () => { refresh(); document.querySelector("#flash .error[data-said]")?.remove(); });
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (event.detail.ctx.response?.status >= 400) return;
+    refresh();
+    document.querySelector("#flash .error[data-said]")?.remove();
+  });
 })();

@@ -1,5 +1,4 @@
 //! Alertmanager: what it posts to us, and what we ask of it.
 
-pub mod episode;
 pub mod fingerprint;
 pub mod payload;

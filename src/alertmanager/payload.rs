@@ -211,10 +211,9 @@ fn report(raw: &RawValue, received: Timestamp) -> Result<Report, String> {
 
 /// Reads annotations leniently, because what is only said about an alert does not spoil it.
 fn annotations(raw: Option<&RawValue>) -> BTreeMap<String, String> {
-    let parse = |raw: &'_ RawValue| -> Option<BTreeMap<String, &RawValue>> {
-        serde_json::from_str(raw.get()).ok()
-    };
-    raw.and_then(parse)
+    let pairs: Option<BTreeMap<String, &RawValue>> =
+        raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    pairs
         .unwrap_or_default()
         .into_iter()
         .filter(|(name, _)| name.len() <= NAME_MAX)

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process;
-use std::thread::sleep;
 use std::time::Instant;
 
 use super::*;
@@ -42,7 +41,7 @@ fn spec(dir: &Path, script: &str) -> Spec {
 }
 
 /// Waits until no process of this group runs, and no dead one waits to be collected by us.
-fn gone(group: u32) -> bool {
+async fn gone(group: u32) -> bool {
     let running = || {
         let out = process::Command::new("ps")
             .args(["-e", "-o", "pgid=,ppid=,stat="])
@@ -59,7 +58,7 @@ fn gone(group: u32) -> bool {
         if Instant::now() > until {
             return false;
         }
-        sleep(Duration::from_millis(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     true
 }
@@ -82,7 +81,7 @@ async fn an_early_end_is_noticed_with_its_status_and_its_words() {
     assert_eq!(ended.status.code(), Some(3));
     assert_eq!(ended.log, "port taken");
     assert!(leash.try_wait().unwrap().is_some());
-    assert!(gone(pid));
+    assert!(gone(pid).await);
 }
 
 #[tokio::test]
@@ -111,7 +110,7 @@ async fn stop_asks_first() {
         let ended = leash.stop(Duration::from_secs(5)).await.unwrap();
         assert_eq!(ended.status.code(), Some(7));
         assert_eq!(ended.log, "up\nbye");
-        assert!(gone(pid));
+        assert!(gone(pid).await);
     }
 }
 
@@ -124,7 +123,7 @@ async fn stop_kills_what_does_not_listen() {
     said(&dir, "up").await;
     let ended = leash.stop(Duration::from_millis(50)).await.unwrap();
     assert!(!ended.status.success());
-    assert!(gone(pid));
+    assert!(gone(pid).await);
 }
 
 #[tokio::test]
@@ -137,7 +136,7 @@ async fn dropping_ends_it() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut other = Leash::spawn(spec(&dir, "exit 0")).unwrap();
     other.wait().await.unwrap();
-    assert!(gone(pid));
+    assert!(gone(pid).await);
 }
 
 #[tokio::test]
@@ -166,7 +165,7 @@ async fn the_child_ends_when_we_are_killed() {
         .unwrap();
     helper.kill().unwrap();
     helper.wait().unwrap();
-    assert!(gone(pid));
+    assert!(gone(pid).await);
     assert_eq!(fs::read_to_string(dir.join("log")).unwrap(), "up\nbye\n");
 }
 

@@ -4,6 +4,7 @@ use super::rules::PUBLICATION_SERIES;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 use url::Url;
 
@@ -62,10 +63,17 @@ pub struct Rule {
 }
 
 /// A Prometheus; cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the password that the base may carry.
+        f.debug_tuple("Client").field(&self.at().as_str()).finish()
+    }
 }
 
 impl Client {
@@ -114,9 +122,14 @@ impl Client {
                 let short = reason
                     .strip_prefix("failed to reload config: ")
                     .unwrap_or(&reason);
+                // Of a bad rule, Prometheus tells the reason to its log only.
+                let more = match short.starts_with("one or more errors") {
+                    true => "; its log says which",
+                    false => "",
+                };
                 Err(Error::Refused {
                     at,
-                    reason: short.to_owned(),
+                    reason: format!("{short}{more}"),
                 })
             }
             Err(error) => Err(error),
@@ -126,7 +139,7 @@ impl Client {
     /// The revision of the rules in force; `None` where none of ours are.
     pub async fn revision_in_force(&self) -> Result<Option<String>, Error> {
         let rules = self
-            .rules_of("record")
+            .groups(&[("type", "record")])
             .await?
             .into_iter()
             .flat_map(|group| group.rules);
@@ -134,9 +147,9 @@ impl Client {
         Ok(ours.find_map(|mut rule| rule.labels.remove("revision")))
     }
 
-    /// All alert rules in force by group, with the error of each that cannot be evaluated.
+    /// All rules in force by group, with the error of each that cannot be evaluated.
     pub async fn rules(&self) -> Result<Vec<Group>, Error> {
-        self.rules_of("alert").await
+        self.groups(&[]).await
     }
 
     /// The series of an instant query now. A number alone is a sample without labels.
@@ -180,11 +193,8 @@ impl Client {
             .collect())
     }
 
-    async fn rules_of(&self, kind: &str) -> Result<Vec<Group>, Error> {
-        let request = self
-            .http
-            .get(self.url("api/v1/rules"))
-            .query(&[("type", kind)]);
+    async fn groups(&self, filter: &[(&str, &str)]) -> Result<Vec<Group>, Error> {
+        let request = self.http.get(self.url("api/v1/rules")).query(filter);
         Ok(self.data::<Groups>(request).await?.groups)
     }
 
@@ -312,7 +322,7 @@ mod tests {
             let client = client(base);
             assert_eq!(client.url("api/v1/query").path(), "/prefix/api/v1/query");
             assert_eq!(client.url("x").password(), Some("p%40"));
-            assert!(!client.at().as_str().contains('@'));
+            assert!(!format!("{client:?}").contains('@'));
         }
     }
 

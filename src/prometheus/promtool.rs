@@ -77,12 +77,11 @@ async fn promtool<S: AsRef<std::ffi::OsStr>>(
         return Ok(());
     }
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    let useful = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("SUCCESS"));
-    Err(Failure::Said(
-        useful.collect::<Vec<_>>().join("\n").trim().to_owned(),
-    ))
+    let progress = ["Checking", "SUCCESS", "FAILED:"];
+    let told = text.lines().map(str::trim);
+    let useful = told.filter(|line| !progress.iter().any(|word| line.starts_with(word)));
+    let useful: Vec<_> = useful.filter(|line| !line.is_empty()).collect();
+    Err(Failure::Said(useful.join("\n")))
 }
 
 /// A folder of our own that goes away with the value.
@@ -167,7 +166,7 @@ mod tests {
         assert_eq!(good, Ok(()));
         let bad = bad.unwrap_err();
         assert!(
-            bad.contains("rules/prommgr.yml") && !bad.contains("SUCCESS"),
+            bad.contains("rules/prommgr.yml") && !bad.contains("Checking"),
             "{bad}"
         );
         assert!(theirs.unwrap_err().contains("own.yml"));

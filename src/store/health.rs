@@ -95,6 +95,11 @@ pub async fn prometheis(db: &mut Db) -> Result<Vec<PrometheusHealth>> {
         .await?)
 }
 
+/// As [`is_fresh`], asked of the database now.
+pub async fn fresh(db: &mut Db) -> Result<bool> {
+    Ok(is_fresh(&prometheis(db).await?, Timestamp::now()))
+}
+
 /// Whether what is known of the servers is recent enough to be shown as true.
 pub fn is_fresh(prometheis: &[PrometheusHealth], now: Timestamp) -> bool {
     prometheis.iter().filter_map(|one| one.seen_at).any(|seen| now.as_second() - seen.as_second() < FRESH)

@@ -10,7 +10,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
 
-use super::episode::{Action, Head, OpenEpisode, decide};
+use super::episode::{Action, Head, OpenEpisode, Times, decide};
 use super::scope::All;
 use super::{Db, quarantine};
 use crate::error::Result;
@@ -20,10 +20,7 @@ use crate::error::Result;
 pub struct Report {
     /// 16 hexadecimal digits.
     pub fingerprint: String,
-    pub firing: bool,
-    pub starts_at: Timestamp,
-    /// Of a resolved alert.
-    pub ends_at: Option<Timestamp>,
+    pub times: Times,
     pub rule: String,
     pub severity: String,
     pub instance: String,
@@ -92,7 +89,7 @@ async fn store_wave(conn: &mut AsyncPgConnection, cluster: i32, wave: &[Report],
     let (mut open, mut touch, mut close, mut over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for report in wave {
         let head = heads.get(&report.fingerprint).copied().unwrap_or_default();
-        match decide(&head, report.firing, report.starts_at, report.ends_at) {
+        match decide(&head, report.times) {
             Action::Open { started_at } => open.push((report, started_at, None)),
             Action::Touch { id, started_at } => touch.push((report, id, started_at)),
             Action::Close { id, started_at, ended_at } => close.push((report, id, started_at, ended_at)),

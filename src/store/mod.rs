@@ -80,6 +80,11 @@ impl Store {
         })
     }
 
+    /// Whether the database answers; its own error, which [`Self::db`] keeps to the log.
+    pub async fn reach(&self) -> Result<()> {
+        connect(&self.url).await.map(drop).map_err(Error::internal)
+    }
+
     /// Brings the tables up to date, one instance at a time. Returns how many migrations ran.
     pub async fn migrate(&self) -> Result<usize> {
         let mut conn = connect(&self.url).await.map_err(Error::internal)?;
@@ -108,6 +113,19 @@ impl Store {
             Err(error) => Err(error.into()),
         }
     }
+
+    /// As [`Self::locked`], without waiting: `None` when somebody else holds it.
+    pub(crate) async fn try_locked(&self, key: i64) -> Result<Option<Locked>> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Bool)]
+            held: bool,
+        }
+        let mut conn = connect(&self.url).await.map_err(Error::internal)?;
+        let row: Row =
+            diesel::sql_query(format!("select pg_try_advisory_lock({key}) as held")).get_result(&mut conn).await?;
+        Ok(row.held.then_some(Locked(conn)))
+    }
 }
 
 /// An advisory lock, held while this lives.
@@ -123,7 +141,7 @@ pub struct Health {
 }
 
 /// Asks the database whether it can serve.
-pub async fn health(db: &mut Db) -> Result<Health> {
+pub async fn health_of(db: &mut Db) -> Result<Health> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Bool)]

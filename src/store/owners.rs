@@ -1,5 +1,7 @@
 //! Owners: the tenants. Only admins make, change and remove them.
 
+use std::collections::HashMap;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Bool, Text};
@@ -10,6 +12,7 @@ use serde::Deserialize;
 use super::changes::{Actor, note};
 use super::schema::{memberships, owners, users};
 use super::scope::{All, Scope, Writable, Writing};
+use super::servers::OpenAlerts;
 use super::{Db, like, on_constraint};
 use crate::error::{Error, Fields, Result};
 use crate::page::{At, Page, SIZE, Seek};
@@ -172,8 +175,19 @@ pub async fn members(db: &mut Db, owner: &Owner) -> Result<Vec<(String, String)>
         .await?)
 }
 
-/// How many servers each of these owners has, and how many open alerts; in the order of `ids`' rows.
-pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<std::collections::HashMap<i64, (i64, i64)>> {
+/// What an owner has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnerCounts {
+    pub servers: i64,
+    /// Those that are not paused.
+    pub enabled: i64,
+    /// Those that are not paused and that Prometheus reaches.
+    pub up: i64,
+    pub open: OpenAlerts,
+}
+
+/// What each of these owners has, by the owner's id.
+pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<HashMap<i64, OwnerCounts>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Bigint)]
@@ -181,17 +195,33 @@ pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<std::collections::H
         #[diesel(sql_type = Bigint)]
         servers: i64,
         #[diesel(sql_type = Bigint)]
+        enabled: i64,
+        #[diesel(sql_type = Bigint)]
+        up: i64,
+        #[diesel(sql_type = Bigint)]
         open: i64,
+        #[diesel(sql_type = Bool)]
+        critical: bool,
     }
     let ids: Vec<i64> = owners.iter().map(|owner| owner.id).collect();
     let rows: Vec<Row> = diesel::sql_query(
-        "select o as id, (select count(*) from servers where owner_id = o and removed_at is null) as servers, \
-         (select count(*) from alerts where owner_id = o and ended_at is null) as open from unnest($1) o",
+        "select o as id, s.*, a.* from unnest($1) o, \
+         lateral (select count(*) as servers, count(*) filter (where enabled) as enabled, \
+           count(*) filter (where enabled and h.up) as up from servers left join server_health h on h.server_id = id \
+           where owner_id = o and removed_at is null) s, \
+         lateral (select count(*) as open, coalesce(bool_or(severity = 'critical'), false) as critical \
+           from alerts where owner_id = o and ended_at is null) a",
     )
     .bind::<Array<Bigint>, _>(ids)
     .load(db.conn())
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, (row.servers, row.open))).collect())
+    let counts = |row: Row| OwnerCounts {
+        servers: row.servers,
+        enabled: row.enabled,
+        up: row.up,
+        open: OpenAlerts { count: row.open, critical: row.critical },
+    };
+    Ok(rows.into_iter().map(|row| (row.id, counts(row))).collect())
 }
 
 const TAKEN: &[(&str, &str, &str)] =

@@ -228,6 +228,18 @@ async fn latest_id(db: &mut Db) -> Result<Option<i64>> {
         .optional()?)
 }
 
+/// When the last publication that was in force somewhere began; `None`: there is none.
+pub async fn last_at(db: &mut Db) -> Result<Option<Timestamp>> {
+    let at: Option<jiff_diesel::Timestamp> = publications::table
+        .filter(publications::state.eq_any(["in_force", "partly"]))
+        .order(publications::id.desc())
+        .select(publications::created_at)
+        .first(db.conn())
+        .await
+        .optional()?;
+    Ok(at.map(Into::into))
+}
+
 /// The files of the last publication that was in force somewhere, by path; `None`: there is none.
 pub async fn latest(db: &mut Db, _: All) -> Result<Option<BTreeMap<String, String>>> {
     let Some(id) = latest_id(db).await? else { return Ok(None) };
@@ -238,6 +250,12 @@ pub async fn latest(db: &mut Db, _: All) -> Result<Option<BTreeMap<String, Strin
         .load(db.conn())
         .await?;
     Ok(Some(files.into_iter().collect()))
+}
+
+/// How many servers the last publication that was in force somewhere has; 0: there is none.
+pub async fn latest_servers(db: &mut Db, _: All) -> Result<i32> {
+    let Some(id) = latest_id(db).await? else { return Ok(0) };
+    Ok(publications::table.find(id).select(publications::servers).first(db.conn()).await?)
 }
 
 /// The publication.

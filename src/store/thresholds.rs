@@ -163,6 +163,13 @@ pub struct NewThreshold {
     setting: Setting,
 }
 
+impl NewThreshold {
+    /// `High CPU use (warning) for Nordwind: above 85 % for 5m`.
+    pub fn in_words(&self, whose: &str) -> String {
+        format!("{} ({}) for {whose}: {}", self.kind.title, self.severity, in_words(self.kind, self.setting))
+    }
+}
+
 impl ThresholdInput {
     /// The rule and severity that are meant.
     pub fn which(&self) -> Result<(&'static RuleKind, Severity)> {
@@ -310,8 +317,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
                         other => other.into(),
                     })?;
             }
-            let what = in_words(new.kind, new.setting);
-            note(conn, by, owner, format!("{} ({}) for {whose}: {what}", new.kind.title, new.severity)).await
+            note(conn, by, owner, new.in_words(whose)).await
         })
         .await
 }
@@ -362,16 +368,14 @@ pub fn in_words(kind: &RuleKind, setting: Setting) -> String {
     if !setting.enabled {
         return "off".into();
     }
-    let hold = format_duration(setting.hold);
-    let side = match kind.direction {
-        catalogue::Direction::Above => "above",
-        catalogue::Direction::Below => "below",
-        catalogue::Direction::Zero => return format!("for {hold}"),
-    };
-    match setting.value {
-        Some(value) => format!("{side} {value} {} for {hold}", kind.unit),
-        None => format!("for {hold}"),
-    }
+    let hold = format!("for {}", format_duration(setting.hold));
+    let limit = limit_in_words(kind, setting);
+    if limit.is_empty() { hold } else { format!("{limit} {hold}") }
+}
+
+/// `above 90 %`; empty for a kind without a value.
+pub fn limit_in_words(kind: &RuleKind, setting: Setting) -> String {
+    setting.value.map(|value| format!("{} {value} {}", kind.direction.word(), kind.unit)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,1 +1,186 @@
+//! The main job on a real stack: PostgreSQL, Prometheus, Alertmanager, node_exporter and the prommgr
+//! binary, driven over HTTP only, as a person's browser would.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod person;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use person::{Person, until};
+use prommgr::demo::stack::{Stack, free_port, stop};
+use prommgr::leash::{Leash, Spec};
+
+/// A folder that is removed when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let dir = std::env::temp_dir().join(format!("prommgr-e2e-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn start_prommgr(stack: &Stack) -> Leash {
+    let dir = &stack.dir;
+    let flag = |name: &str, value: String| format!("--{name}={value}").into();
+    let mut prommgr = Leash::spawn(Spec {
+        program: env!("CARGO_BIN_EXE_prommgr").into(),
+        args: vec![
+            "serve".into(),
+            flag("listen", stack.prommgr.to_string()),
+            flag("data-dir", dir.join("data").display().to_string()),
+            flag("prom-dir", stack.prom_dir.display().to_string()),
+            flag("prometheus-url", format!("http://127.0.0.1:{}", stack.prometheus)),
+            flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)),
+            flag("webhook-token", stack.webhook_token.clone()),
+        ],
+        log: dir.join("prommgr.log"),
+        ..Spec::default()
+    })
+    .unwrap();
+    let http = person::http();
+    let ready = format!("http://{}/readyz", stack.prommgr);
+    until("prommgr is ready", Duration::from_secs(60), async || {
+        if let Some(ended) = prommgr.try_wait().unwrap() {
+            panic!("prommgr ended: {ended}");
+        }
+        http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+    })
+    .await;
+    prommgr
+}
+
+fn setup_link(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap();
+    let link = text.split_whitespace().find(|word| word.contains("/setup/")).expect("the setup link is printed");
+    link.to_owned()
+}
+
+/// Every file below `targets/` and `rules/` with its bytes.
+fn published(prom: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for folder in ["rules", "targets"] {
+        for entry in std::fs::read_dir(prom.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            files.push((path.clone(), std::fs::read(path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_job() {
+    let folder = Folder::new();
+    let stack = Stack {
+        dir: folder.0.clone(),
+        prom_dir: folder.0.join("prom"),
+        prommgr: SocketAddr::from(([127, 0, 0, 1], free_port(0).unwrap())),
+        webhook_token: "end-to-end-webhook-token".into(),
+        prometheus: free_port(0).unwrap(),
+        alertmanager: free_port(0).unwrap(),
+        node_exporter: free_port(0).unwrap(),
+    };
+    stack.write().unwrap();
+    let prometheus = stack.start_prometheus().await.unwrap();
+    let alertmanager = stack.start_alertmanager().await.unwrap();
+    let node_exporter = stack.start_node_exporter().await.unwrap();
+    let prommgr = start_prommgr(&stack).await;
+
+    // the first admin, an owner, a server, quick thresholds
+    let mut root = Person::new(stack.prommgr);
+    let link = setup_link(&folder.0.join("prommgr.log"));
+    let first = [("username", "root"), ("password", "correct horse battery"), ("password_again", "correct horse battery")];
+    root.post(&link, &first).await.is_page("/");
+    root.post("/owners", &[("name", "Nordwind"), ("external_id", "11")]).await.says("Nordwind");
+    let owner = root.get("/owners").await.link_to("/owners/", "Nordwind");
+    let port = stack.node_exporter.to_string();
+    let owner_id = owner.trim_start_matches("/owners/").to_owned();
+    let server = [
+        ("owner_id", owner_id.as_str()), ("name", "web-1"), ("address", "127.0.0.1"), ("port", &port), ("external_id", "4386"),
+        ("enabled", "on"), ("job", "node"), ("scheme", "http"), ("metrics_path", "/metrics"),
+    ];
+    root.post("/servers", &server).await.says("web-1");
+    let server = root.get("/servers").await.link_to("/servers/", "web-1");
+    let down = [("rule", "service_down"), ("severity", "critical"), ("hold", "2s"), ("enabled", "on")];
+    root.post("/thresholds", &down).await;
+
+    // published, in force, scraped
+    root.publish().await.says("In force");
+    until("the target is up", Duration::from_secs(60), async || root.get(&server).await.state().filter(|word| word == "Up")).await;
+
+    // node_exporter stops: the alert stands in the history
+    stop(node_exporter).await.unwrap();
+    let alert = until("service_down is in the history", Duration::from_secs(60), async || {
+        root.get("/alerts?state=open&rule=service_down").await.first_link("/alerts/")
+    })
+    .await;
+    let page = root.get(&alert).await;
+    page.says("web-1");
+    page.says("Nordwind");
+    page.says(&format!("Instance 127.0.0.1:{port} is down"));
+    assert_eq!(page.state().as_deref(), Some("Critical"));
+    until("the server is down", Duration::from_secs(60), async || root.get(&server).await.state().filter(|word| word == "Down")).await;
+
+    // it starts again: the same episode closes
+    let node_exporter = stack.start_node_exporter().await.unwrap();
+    until("the alert is resolved", Duration::from_secs(60), async || root.get(&alert).await.state().filter(|word| word == "Resolved")).await;
+    root.get(&alert).await.says("Alertmanager said that it is resolved.");
+
+    // a threshold that any machine exceeds, for this owner, and back
+    let cpu = |value: &'static str, enabled: bool| {
+        let mut form = vec![
+            ("rule", "mem_threshold_exceeded"), ("severity", "warning"), ("value", value), ("hold", "0s"), ("owner_id", owner_id.as_str()),
+        ];
+        if enabled {
+            form.push(("enabled", "on"));
+        }
+        form
+    };
+    root.post("/thresholds", &cpu("1", true)).await;
+    root.publish().await.says("In force");
+    let alert = until("the memory alert fires", Duration::from_secs(60), async || {
+        root.get("/alerts?state=open&rule=mem_threshold_exceeded").await.first_link("/alerts/")
+    })
+    .await;
+    assert_eq!(root.get(&alert).await.state().as_deref(), Some("Warning"));
+    root.post("/thresholds/reset", &cpu("", false)).await;
+    root.publish().await.says("In force");
+    until("the memory alert is resolved", Duration::from_secs(60), async || root.get(&alert).await.state().filter(|word| word == "Resolved")).await;
+
+    // a Prometheus that cannot be reached: said so, the old files stand, the change still waits
+    let before = published(&stack.prom_dir);
+    stop(prometheus).await.unwrap();
+    root.post("/thresholds", &cpu("1", true)).await;
+    let refused = root.publish().await;
+    refused.says("cannot be reached");
+    refused.says("the old files were put back");
+    assert_eq!(published(&stack.prom_dir), before);
+    let prometheus = stack.start_prometheus().await.unwrap();
+    root.publish().await.says("In force");
+    assert_ne!(published(&stack.prom_dir), before);
+
+    // killed and started again: the data, the session and the history are there
+    kill(prommgr.pid());
+    drop(prommgr);
+    let prommgr = start_prommgr(&stack).await;
+    root.get("/alerts").await.says("web-1");
+
+    for program in [prommgr, prometheus, alertmanager, node_exporter] {
+        stop(program).await.unwrap();
+    }
+}
+
+fn kill(pid: u32) {
+    let status = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}

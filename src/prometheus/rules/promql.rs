@@ -10,7 +10,7 @@ use std::fmt::Write;
 const MOST_ALTERNATIVES: usize = 250;
 
 /// The terms as a chain of `or`. Each compares on its own, so that `or` sees only what fires.
-pub fn chain(kind: &RuleKind, owner_label: &str, server_label: &str, terms: &[Term]) -> String {
+pub(super) fn chain(kind: &RuleKind, owner_label: &str, server_label: &str, terms: &[Term]) -> String {
     let mut expr = String::new();
     for term in terms {
         for mut owners in matchers(owner_label, &term.owners) {

@@ -18,7 +18,7 @@ pub(super) struct Account {
 
 impl Account {
     /// The user that this process runs as.
-    pub async fn me() -> Result<Account, EmbeddedError> {
+    pub(super) async fn me() -> Result<Account, EmbeddedError> {
         // `id` knows users of directories too, which are not in /etc/passwd.
         let out = Command::new("id").output().await;
         let out = out.map_err(|e| EmbeddedError::io("cannot run id", e))?;
@@ -28,7 +28,7 @@ impl Account {
 
     /// The user that Postgres runs as: root's choice is whoever owns the cluster, then `postgres`,
     /// then `nobody`; anybody else runs it themselves.
-    pub fn host(me: &Account, cluster: &Path) -> Result<Account, EmbeddedError> {
+    pub(super) fn host(me: &Account, cluster: &Path) -> Result<Account, EmbeddedError> {
         if me.uid != 0 {
             return Ok(me.clone());
         }
@@ -38,12 +38,12 @@ impl Account {
     }
 
     /// What [`crate::leash::Spec::user`] wants: nothing if it is ourselves.
-    pub fn switch_from(&self, me: &Account) -> Option<(u32, u32)> {
+    pub(super) fn switch_from(&self, me: &Account) -> Option<(u32, u32)> {
         (self != me).then_some((self.uid, self.gid))
     }
 
     /// Gives a tree to this user; does not follow links.
-    pub fn own(&self, path: &Path) -> std::io::Result<()> {
+    pub(super) fn own(&self, path: &Path) -> std::io::Result<()> {
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
                 self.own(&entry?.path())?;
@@ -53,7 +53,7 @@ impl Account {
     }
 
     /// Fails with the first directory on the way to `dir` that this user may not enter.
-    pub async fn reach(&self, dir: &Path) -> Result<(), EmbeddedError> {
+    pub(super) async fn reach(&self, dir: &Path) -> Result<(), EmbeddedError> {
         if self.enters(dir).await? {
             return Ok(());
         }

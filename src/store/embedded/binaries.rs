@@ -19,7 +19,7 @@ pub(super) struct Binaries {
 
 impl Binaries {
     /// Finds the programs of the major version `wanted`, or the newest that is at least 14.
-    pub async fn find(wanted: Option<u32>) -> Result<Binaries, EmbeddedError> {
+    pub(super) async fn find(wanted: Option<u32>) -> Result<Binaries, EmbeddedError> {
         let mut found = Vec::new();
         for dir in candidates() {
             if let Some(major) = major(&dir.join("postgres")).await {
@@ -30,7 +30,7 @@ impl Binaries {
     }
 
     /// The path of one of the programs.
-    pub fn path(&self, program: &str) -> PathBuf {
+    pub(super) fn path(&self, program: &str) -> PathBuf {
         self.dir.join(program)
     }
 }

@@ -90,7 +90,7 @@ pub enum EmbeddedError {
         log: PathBuf,
     },
     /// It answers, but refuses.
-    #[error("the embedded Postgres refuses: {0}")]
+    #[error("the embedded Postgres refuses: {}", words(.0))]
     Refused(#[from] tokio_postgres::Error),
     /// The file system or the operating system refuses.
     #[error("{doing}: {source}")]
@@ -106,5 +106,13 @@ impl EmbeddedError {
     pub(super) fn io(doing: impl Into<String>, source: io::Error) -> Self {
         let doing = doing.into();
         EmbeddedError::Io { doing, source }
+    }
+}
+
+/// What the server said; the client's own words are only "db error".
+fn words(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => said.to_string(),
+        None => error.to_string(),
     }
 }

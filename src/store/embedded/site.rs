@@ -39,7 +39,7 @@ pub(super) struct Site {
 
 impl Site {
     /// Takes the lock and brings the directory to where Postgres can be started on it.
-    pub async fn open(data_dir: &Path, options: &Options) -> Result<Site, EmbeddedError> {
+    pub(super) async fn open(data_dir: &Path, options: &Options) -> Result<Site, EmbeddedError> {
         let data_dir = make(data_dir).map_err(|e| at("cannot make", data_dir, e))?;
         let lock = take_lock(&data_dir)?;
         let cluster = data_dir.join("postgres");
@@ -72,7 +72,7 @@ impl Site {
     }
 
     /// How one of Postgres' programs is run here.
-    pub fn spec(&self, program: &str) -> Spec {
+    pub(super) fn spec(&self, program: &str) -> Spec {
         Spec {
             program: self.binaries.path(program),
             // Messages in English, because some of them are looked for; times in UTC.
@@ -85,7 +85,7 @@ impl Site {
     }
 
     /// The settings that name files here.
-    pub fn paths(&self) -> [(&'static str, String); 3] {
+    pub(super) fn paths(&self) -> [(&'static str, String); 3] {
         let list_item = self.socket.display().to_string().replace('"', "\"\"");
         [
             ("unix_socket_directories", format!("\"{list_item}\"")),

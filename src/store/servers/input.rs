@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Server;
 use crate::address::{Address, Reach};
 use crate::config::is_label_name;
 use crate::error::{Fields, Result};
@@ -63,6 +64,23 @@ pub struct NewServer {
 }
 
 impl ServerInput {
+    /// As the form of a server that exists shows it.
+    pub fn of(server: &Server) -> Self {
+        Self {
+            owner_id: server.owner_id.to_string(),
+            name: server.name.clone(),
+            address: server.address.clone(),
+            port: server.port.to_string(),
+            external_id: server.external_id.clone(),
+            comment: server.comment.clone(),
+            labels: server.label_lines(),
+            enabled: server.enabled.then(|| "on".into()),
+            job: server.job.clone(),
+            scheme: server.scheme.clone(),
+            metrics_path: server.metrics_path.clone(),
+        }
+    }
+
     /// Checks every field. `known` is the address the server already has, which needs no leave
     /// anew; `ours` are the labels that only prommgr sets.
     pub async fn check(&self, reach: Reach<'_>, known: Option<&str>, ours: [&str; 2]) -> Result<NewServer> {

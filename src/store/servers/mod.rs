@@ -15,7 +15,7 @@ pub use self::input::{NewServer, ServerInput};
 use super::changes::{Actor, note};
 use super::owners::Owner;
 use super::schema::{owners, server_health, servers};
-use super::scope::{Scope, Writable, Writing};
+use super::scope::{All, Scope, Writable, Writing};
 use super::{Db, like, on_constraint};
 use crate::error::{Error, Result};
 use crate::page::{At, Page, SIZE, Seek};
@@ -119,6 +119,16 @@ pub async fn find_rw(db: &mut Db, writing: &Writing, id: i64) -> Result<Writable
         }
         Err(error) => Err(error),
     }
+}
+
+/// The server with that pair of external ids.
+pub async fn by_external_ids(db: &mut Db, all: All, owner: &str, server: &str) -> Result<Option<Server>> {
+    Ok(visible(&all.into())
+        .filter(owners::external_id.eq(owner.to_owned()).and(servers::external_id.eq(server.to_owned())))
+        .select(Server::as_select())
+        .first(db.conn())
+        .await
+        .optional()?)
 }
 
 /// Whether Prometheus reaches the server; `None`: not known.

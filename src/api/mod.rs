@@ -1,0 +1,4 @@
+//! JSON for machines: a file a noun.
+
+pub mod health;
+pub mod webhook;

@@ -1,0 +1,51 @@
+//! What a handler may ask for.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::prometheus::Publisher;
+use crate::store::{Db, Store};
+
+/// The program's state: cheap to clone, the same for every request.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    store: Store,
+    publisher: Publisher,
+}
+
+impl App {
+    /// Puts it together; nothing is connected yet.
+    pub fn new(config: Config, store: Store) -> Result<Self> {
+        let publisher = Publisher::new(&config, store.clone())?;
+        Ok(Self(Arc::new(Inner { config, store, publisher })))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// A connection to the database.
+    pub async fn db(&self) -> Result<Db> {
+        self.0.store.db().await
+    }
+
+    /// What publishes.
+    pub fn publisher(&self) -> &Publisher {
+        &self.0.publisher
+    }
+
+    /// The labels that only prommgr sets: the owner's and the server's.
+    pub fn our_labels(&self) -> [&str; 2] {
+        [&self.0.config.owner_label, &self.0.config.server_label]
+    }
+}

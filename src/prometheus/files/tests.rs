@@ -1,0 +1,169 @@
+//! Files are put in place in real folders, and what can fail fails.
+
+use super::*;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("prommgr-files-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.0.join(path)).unwrap_or_else(|_| "none".to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = list(&self.0.join("targets")).unwrap();
+        names.extend(list(&self.0.join("rules")).unwrap());
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn files(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+const CPU: &str = "rules/cpu_threshold_exceeded.yml";
+
+#[test]
+fn a_publication_is_written_and_only_what_changes() {
+    let folder = Folder::new("write");
+    let wanted = files(&[("targets/owner-1.json", "[1]"), (CPU, "a")]);
+    let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
+    assert_eq!(plan(&old, &wanted), wanted);
+    apply(&folder.0, &wanted).unwrap();
+    fs::write(folder.0.join("rules/own.yml"), "theirs").unwrap();
+    fs::write(folder.0.join("targets/own.json"), "theirs").unwrap();
+
+    let wanted = files(&[("targets/owner-2.json", "[2]"), (CPU, "a")]);
+    let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
+    let changes = plan(&old, &wanted);
+    assert_eq!(
+        changes,
+        files(&[
+            ("targets/owner-1.json", "[]\n"),
+            ("targets/owner-2.json", "[2]")
+        ])
+    );
+    apply(&folder.0, &changes).unwrap();
+    let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
+    assert!(plan(&old, &wanted).is_empty());
+    assert_eq!(
+        folder.names(),
+        [
+            "cpu_threshold_exceeded.yml",
+            "own.json",
+            "own.yml",
+            "owner-1.json",
+            "owner-2.json"
+        ]
+    );
+}
+
+#[test]
+fn the_old_files_come_back() {
+    let folder = Folder::new("restore");
+    apply(
+        &folder.0,
+        &files(&[(CPU, "old"), ("targets/owner-1.json", "[1]")]),
+    )
+    .unwrap();
+    let wanted = files(&[
+        (CPU, "new"),
+        ("rules/prommgr.yml", "new"),
+        ("targets/owner-2.json", "[2]"),
+    ]);
+    let mut paths = managed(&folder.0).unwrap();
+    paths.extend(wanted.keys().cloned());
+    let old = read(&folder.0, &paths).unwrap();
+    apply(&folder.0, &plan(&old, &wanted)).unwrap();
+    restore(&folder.0, &old).unwrap();
+    let texts = [
+        CPU,
+        "rules/prommgr.yml",
+        "targets/owner-1.json",
+        "targets/owner-2.json",
+    ];
+    assert_eq!(
+        texts.map(|path| folder.text(path)),
+        ["old", "none", "[1]", "[]\n"]
+    );
+}
+
+#[test]
+fn what_a_crash_left_is_cleaned() {
+    let folder = Folder::new("crash");
+    fs::create_dir_all(folder.0.join("targets")).unwrap();
+    fs::write(folder.0.join("targets/owner-1.json.prommgr-new"), "half").unwrap();
+    apply(&folder.0, &files(&[(CPU, "a")])).unwrap();
+    assert_eq!(folder.names(), ["cpu_threshold_exceeded.yml"]);
+}
+
+#[test]
+fn after_a_failed_rename_everything_is_as_before() {
+    let folder = Folder::new("rename");
+    apply(&folder.0, &files(&[(CPU, "old")])).unwrap();
+    // A folder in a file's place lets the staging pass and the rename fail.
+    fs::create_dir_all(folder.0.join("targets/owner-1.json/x")).unwrap();
+    let changes = files(&[
+        (CPU, "new"),
+        ("rules/prommgr.yml", "new"),
+        ("targets/owner-1.json", "[1]"),
+    ]);
+    let error = replace_past_staging(&folder.0, &changes)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("owner-1.json") && error.contains("nothing was changed"),
+        "{error}"
+    );
+    assert_eq!(
+        [CPU, "rules/prommgr.yml"].map(|path| folder.text(path)),
+        ["old", "none"]
+    );
+}
+
+/// As [`apply`], without keeping the old of what cannot be kept.
+fn replace_past_staging(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
+    let places: Vec<_> = changes
+        .iter()
+        .map(|(path, text)| (dir.join(path), Some(text.as_bytes())))
+        .collect();
+    for (path, bytes) in &places {
+        let _ = stage(path, *bytes);
+    }
+    rename_all(&places)
+}
+
+#[test]
+fn an_error_says_where_and_what_to_do() {
+    let folder = Folder::new("error");
+    fs::write(folder.0.join("rules"), "a file").unwrap();
+    let error = apply(&folder.0, &files(&[(CPU, "a")]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/rules") && error.contains("Move away"),
+        "{error}"
+    );
+    let full = failed("write", Path::new("/x"))(ErrorKind::StorageFull.into()).to_string();
+    assert_eq!(
+        full,
+        "cannot write /x: no storage space. Make room on that disk; nothing was changed."
+    );
+}

@@ -1,0 +1,142 @@
+//! Every URL of the house in one list, and the layers around it.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, Request, StatusCode, header};
+use axum::middleware;
+use axum::routing::{MethodRouter, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+use crate::api;
+use crate::app::App;
+use crate::face;
+use crate::store::sessions::Sessions;
+use crate::web::{self, alerts, dashboard, login, owners, publications, servers, theme, thresholds};
+
+/// A session that nobody uses ends after so many days.
+const SESSION_DAYS: i64 = 14;
+/// How long an answer may take.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Forms are small.
+const FORM_LIMIT: usize = 1 << 20;
+
+/// Who may open a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Anybody, signed in or not.
+    Open,
+    /// Anybody signed in; what they see is theirs.
+    User,
+    /// Admins; for others there is nothing.
+    Admin,
+    /// Whoever has the webhook's token.
+    Webhook,
+}
+
+/// One URL.
+pub struct Route {
+    pub path: &'static str,
+    /// The methods it takes.
+    pub methods: &'static [&'static str],
+    pub door: Door,
+    handler: MethodRouter<App>,
+}
+
+const GET: &[&str] = &["GET"];
+const POST: &[&str] = &["POST"];
+const BOTH: &[&str] = &["GET", "POST"];
+
+/// Every URL. A test walks it as every kind of person.
+#[rustfmt::skip]
+pub fn routes() -> Vec<Route> {
+    use Door::{Admin, Open, User, Webhook};
+    let route = |path, methods, door, handler| Route { path, methods, door, handler };
+    vec![
+        route("/",                           GET,  User,    get(dashboard::show)),
+        route("/login",                      BOTH, Open,    get(login::form).post(login::log_in)),
+        route("/logout",                     POST, Open,    post(login::log_out)),
+        route("/setup/{secret}",             BOTH, Open,    get(login::setup_form).post(login::set_up)),
+        route("/theme",                      POST, Open,    post(theme::choose)),
+        route("/owners",                     BOTH, User,    get(owners::list).post(owners::create)),
+        route("/owners/new",                 GET,  Admin,   get(owners::new)),
+        route("/owners/{id}",                BOTH, User,    get(owners::show).post(owners::update)),
+        route("/owners/{id}/edit",           GET,  Admin,   get(owners::edit)),
+        route("/owners/{id}/removal",        POST, Admin,   post(owners::remove)),
+        route("/owners/{id}/restoration",    POST, Admin,   post(owners::restore)),
+        route("/servers",                    BOTH, User,    get(servers::list).post(servers::create)),
+        route("/servers/new",                GET,  User,    get(servers::new)),
+        route("/servers/{id}",               BOTH, User,    get(servers::show).post(servers::update)),
+        route("/servers/{id}/edit",          GET,  User,    get(servers::edit)),
+        route("/servers/{id}/enabled",       POST, User,    post(servers::enable)),
+        route("/servers/{id}/removal",       POST, User,    post(servers::remove)),
+        route("/servers/{id}/restoration",   POST, User,    post(servers::restore)),
+        route("/thresholds",                 BOTH, User,    get(thresholds::show).post(thresholds::set)),
+        route("/thresholds/reset",           POST, User,    post(thresholds::reset)),
+        route("/alerts",                     GET,  User,    get(alerts::list)),
+        route("/alerts/quarantine",          GET,  Admin,   get(alerts::quarantined)),
+        route("/alerts/{id}",                GET,  User,    get(alerts::show)),
+        route("/publications",               BOTH, Admin,   get(publications::list).post(publications::create)),
+        route("/publications/{id}",          GET,  Admin,   get(publications::show)),
+        route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
+        route("/webhook/alertmanager",       POST, Webhook, webhook()),
+        route("/webhook/alertmanager/",      POST, Webhook, webhook()),
+        route("/healthz",                    GET,  Open,    get(api::health::alive)),
+        route("/readyz",                     GET,  Open,    get(api::health::ready)),
+    ]
+}
+
+fn webhook() -> MethodRouter<App> {
+    post(api::webhook::alertmanager).layer(DefaultBodyLimit::disable())
+}
+
+/// The whole house.
+pub fn router(app: App) -> Router {
+    let secure = app.config().public_url.scheme() == "https";
+    let sessions = SessionManagerLayer::new(Sessions(app.store().clone()))
+        .with_name("prommgr")
+        .with_secure(secure)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(time::Duration::days(SESSION_DAYS)));
+    // `Origin` names the public address, which behind a proxy need not be the host that we see
+    let origin = app.config().public_url.origin().ascii_serialization();
+    let csrf = CsrfLayer::new();
+    let csrf = csrf.clone().add_trusted_origin(origin).unwrap_or(csrf);
+    let mut house = Router::new();
+    for route in routes() {
+        house = house.route(route.path, route.handler);
+    }
+    house
+        .fallback(async || crate::error::Error::NotFound)
+        .layer(DefaultBodyLimit::max(FORM_LIMIT))
+        .layer(sessions)
+        .layer(csrf)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIME_LIMIT))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+            use axum::response::IntoResponse;
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            crate::error::Error::internal(format!("a panic: {}", text.unwrap_or_default())).into_response()
+        }))
+        .layer(middleware::from_fn_with_state(app.clone(), face::dress))
+        .layer(middleware::from_fn(web::shield::raise))
+        .layer(CompressionLayer::new())
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
+            let id = request.headers().get(HeaderName::from_static("x-request-id")).and_then(|id| id.to_str().ok());
+            tracing::debug_span!("request", method = %request.method(), path = web::redacted(request.uri().path()), id)
+        }))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+        .with_state(app)
+}

@@ -1,0 +1,120 @@
+//! The first page: what is wrong now, worst first; one calm sentence when nothing is.
+
+use askama::Template;
+use axum::extract::State as AppState;
+use axum::response::Response;
+use jiff::Timestamp;
+use tower_sessions::Session;
+
+use super::{AlertRow, Frame, Look, ServerCounts, State, counted};
+use crate::app::App;
+use crate::auth::User;
+use crate::error::Result;
+use crate::page::At;
+use crate::store::health::{self, PrometheusHealth};
+use crate::store::{Db, alerts, changes, owners, publications, servers};
+
+/// Open alerts that are shown.
+const MOST_WRONG: i64 = 20;
+/// Closed alerts that are shown.
+const MOST_PAST: i64 = 10;
+
+#[derive(Template)]
+#[template(path = "dashboard.html", blocks = ["live"])]
+struct DashboardPage {
+    frame: Frame,
+    show_owner: bool,
+    verdict: State,
+    counts: ServerCounts,
+    wrong: Vec<AlertRow>,
+    wrong_more: i64,
+    newest: Vec<AlertRow>,
+    /// Empty: nothing waits to be published.
+    pending: String,
+    /// Empty: done, or not for this person.
+    steps: Vec<Step>,
+}
+
+struct Step {
+    done: bool,
+    title: String,
+    text: String,
+    href: String,
+    action: String,
+}
+
+/// `GET /`
+pub async fn show(AppState(app): AppState<App>, user: User, session: Session, look: Look) -> Result<Response> {
+    let mut db = app.db().await?;
+    let scope = user.scope();
+    let prometheis = health::prometheis(&mut db).await?;
+    let fresh = health::is_fresh(&prometheis, Timestamp::now());
+    let counts = servers::counts(&mut db, &scope, None).await?;
+    let (critical, other) = alerts::open_by_severity(&mut db, &scope).await?;
+    let wrong = alerts::worst(&mut db, &scope, None, None, MOST_WRONG).await?;
+    let newest = alerts::newest_closed(&mut db, &scope, None, None, MOST_PAST).await?;
+    let total = counts.up + counts.down + counts.unknown + counts.paused;
+    let page = DashboardPage {
+        show_owner: user.sees_several(),
+        verdict: verdict(critical, other, total, fresh, &prometheis, user.is_admin()),
+        counts: ServerCounts::new(counts, fresh),
+        wrong_more: critical + other - i64::try_from(wrong.len()).unwrap_or_default(),
+        wrong: AlertRow::all(&wrong, &look.zone),
+        newest: AlertRow::all(&newest, &look.zone),
+        pending: waiting(&mut db, &user).await?,
+        steps: steps(&mut db, &user, total).await?,
+        frame: look.frame(&mut db, &user, &session).await?,
+    };
+    look.show(&page, |page| page.as_live().render())
+}
+
+/// The sentence at the top.
+fn verdict(critical: i64, other: i64, servers: i64, fresh: bool, prometheis: &[PrometheusHealth], admin: bool) -> State {
+    match (critical, other) {
+        (0, 0) if servers == 0 => State::new("unknown", "No server is watched yet."),
+        (0, 0) if !fresh => {
+            let why = prometheis.iter().map(|one| one.error.as_str()).find(|error| !error.is_empty() && admin);
+            let why = why.map(|why| format!(" {why}.")).unwrap_or_default();
+            State::new("unknown", format!("No alert is open, but Prometheus has not answered for a while.{why}"))
+        }
+        (0, 0) if servers == 1 => State::new("ok", "The server is well."),
+        (0, 0) => State::new("ok", format!("All {} are well.", counted(servers, "server"))),
+        (0, other) => State::new("warning", format!("{} open.", counted(other, "warning"))),
+        (critical, 0) => State::new("critical", format!("{critical} critical open.")),
+        (critical, other) => State::new("critical", format!("{critical} critical and {} open.", counted(other, "warning"))),
+    }
+}
+
+async fn waiting(db: &mut Db, user: &User) -> Result<String> {
+    let Some(all) = user.all() else { return Ok(String::new()) };
+    let pending = changes::pending(db, all, 100).await?;
+    Ok(match pending.as_slice() {
+        [] => String::new(),
+        [one] => one.summary.clone(),
+        many if many.len() == 100 => "100 changes or more".into(),
+        many => counted(i64::try_from(many.len()).unwrap_or_default(), "change"),
+    })
+}
+
+/// What to do first, for admins of an installation that has not published a server yet.
+async fn steps(db: &mut Db, user: &User, servers: i64) -> Result<Vec<Step>> {
+    let Some(all) = user.all() else { return Ok(Vec::new()) };
+    let owner = owners::list(db, &all.into(), "", &At::default()).await?.items.into_iter().next();
+    let published = publications::latest_servers(db, all).await?;
+    if owner.is_some() && servers > 0 && published > 0 {
+        return Ok(Vec::new());
+    }
+    let step = |done, title: &str, text: &str, href: String, action: &str| Step {
+        done,
+        title: title.into(),
+        text: text.into(),
+        href,
+        action: action.into(),
+    };
+    let new_server = owner.as_ref().map_or("/servers/new".into(), |owner| format!("/servers/new?owner={}", owner.id));
+    Ok(vec![
+        step(owner.is_some(), "Add an owner", "The customer whose servers are watched.", "/owners/new".into(), "Add an owner"),
+        step(servers > 0, "Add a server", "Its address, and the port of its node_exporter.", new_server, "Add a server"),
+        step(published > 0, "Publish", "Prometheus begins to scrape it and to watch its thresholds.", "/publications".into(), "Look and publish"),
+    ])
+}

@@ -1,0 +1,140 @@
+//! Logging in and out, and making the first admin by a one-time link.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::{Field, Flash, Frame, Look, go, local};
+use crate::app::App;
+use crate::auth;
+use crate::error::{Error, Fields, Result};
+use crate::face::{Form, Path, Query};
+use crate::store::users::{self, NewUser};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    frame: Frame,
+    username: String,
+    next: String,
+    error: Option<String>,
+}
+
+/// Where to go after the login.
+#[derive(Deserialize)]
+pub struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /login`
+pub async fn form(look: Look, Query(query): Query<Next>) -> Result<Response> {
+    let page = LoginPage { frame: look.bare(), username: String::new(), next: local(&query.next).to_owned(), error: None };
+    look.page(StatusCode::OK, &page)
+}
+
+/// What the form sends.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub struct Credentials {
+    username: String,
+    password: String,
+    next: String,
+}
+
+/// `POST /login`. A wrong name and a wrong password get the same answer after the same time.
+pub async fn log_in(State(app): State<App>, session: Session, look: Look, Form(form): Form<Credentials>) -> Result<Response> {
+    let Some(id) = auth::check_login(&app, &form.username, &form.password).await? else {
+        let page = LoginPage {
+            frame: look.bare(),
+            username: form.username,
+            next: local(&form.next).to_owned(),
+            error: Some("That name and password do not belong together.".into()),
+        };
+        return look.page(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    auth::sign_in(&app, &session, id).await?;
+    Ok(Redirect::to(local(&form.next)).into_response())
+}
+
+/// `POST /logout`. The session ends, here and in the database.
+pub async fn log_out(session: Session) -> Result<Response> {
+    session.flush().await.map_err(auth::unavailable)?;
+    Ok(Redirect::to("/login").into_response())
+}
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct SetupPage {
+    frame: Frame,
+    action: String,
+    username: Field,
+    password: Field,
+    password_again: Field,
+}
+
+/// `GET /setup/{secret}`. Not found once somebody exists.
+pub async fn setup_form(State(app): State<App>, look: Look, Path(secret): Path<String>) -> Result<Response> {
+    if !users::setup_open(&mut app.db().await?, &secret).await? {
+        return Err(Error::NotFound);
+    }
+    let page = SetupPage {
+        frame: look.bare(),
+        action: look.path.clone(),
+        username: Field { value: "admin".into(), error: None },
+        password: Field::default(),
+        password_again: Field::default(),
+    };
+    look.page(StatusCode::OK, &page)
+}
+
+/// What the form sends.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct FirstAdmin {
+    username: String,
+    password: String,
+    password_again: String,
+}
+
+/// `POST /setup/{secret}`: makes the first admin and signs them in.
+pub async fn set_up(
+    State(app): State<App>,
+    session: Session,
+    look: Look,
+    Path(secret): Path<String>,
+    Form(form): Form<FirstAdmin>,
+) -> Result<Response> {
+    let made = async {
+        if form.password != form.password_again {
+            return Err(Error::Invalid(Fields::one("password_again", "The two passwords differ.")));
+        }
+        let mut db = app.db().await?;
+        if !users::setup_open(&mut db, &secret).await? {
+            return Err(Error::NotFound);
+        }
+        let new = NewUser::check(&form.username, form.password.clone(), true, None).await?;
+        users::set_up(&mut db, &secret, new).await
+    };
+    match made.await {
+        Ok(id) => {
+            auth::sign_in(&app, &session, id).await?;
+            go(&session, "/", Flash::done("Welcome. Begin with the first owner and server.")).await
+        }
+        Err(Error::Invalid(fields)) => {
+            let page = SetupPage {
+                frame: look.bare(),
+                action: look.path.clone(),
+                username: Field::new(form.username, &fields, "username"),
+                password: Field::new("", &fields, "password"),
+                password_again: Field::new("", &fields, "password_again"),
+            };
+            look.page(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,70 @@
+//! Servers: the list, a server's page, the form, and what is done to one by a button.
+
+mod form;
+mod list;
+mod show;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+pub use self::form::{create, edit, new, update};
+pub use self::list::list;
+pub use self::show::show;
+use super::{Flash, go, local};
+use crate::app::App;
+use crate::auth::User;
+use crate::error::{Error, Result};
+use crate::face::{Form, Path};
+use crate::store::servers;
+
+/// `POST /servers/{id}/removal`
+pub async fn remove(State(app): State<App>, user: User, session: Session, Path(id): Path<i64>) -> Result<Response> {
+    let mut db = app.db().await?;
+    let server = servers::find_rw(&mut db, &user.writing(), id).await?;
+    server.remove(&mut db, &user.actor()).await?;
+    let flash = Flash::done(format!("{} is removed. It is watched until the next publication.", server.name));
+    go(&session, "/servers", flash.undo(format!("/servers/{id}/restoration"))).await
+}
+
+/// `POST /servers/{id}/restoration`
+pub async fn restore(State(app): State<App>, user: User, session: Session, Path(id): Path<i64>) -> Result<Response> {
+    let name = servers::restore(&mut app.db().await?, &user.writing(), id, &user.actor()).await?;
+    go(&session, &format!("/servers/{id}"), Flash::done(format!("{name} is back."))).await
+}
+
+/// What the buttons Pause and Resume send.
+#[derive(Deserialize)]
+pub struct Switch {
+    enabled: bool,
+    /// A page of ours to go back to; empty: the server's.
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /servers/{id}/enabled`: pauses or resumes.
+pub async fn enable(
+    State(app): State<App>,
+    user: User,
+    session: Session,
+    Path(id): Path<i64>,
+    Form(switch): Form<Switch>,
+) -> Result<Response> {
+    let mut db = app.db().await?;
+    let server = servers::find_rw(&mut db, &user.writing(), id).await?;
+    server.enable(&mut db, switch.enabled, &user.actor()).await?;
+    let text = if switch.enabled {
+        format!("{} is resumed. It is watched again after the next publication.", server.name)
+    } else {
+        format!("{} is paused. It is watched until the next publication.", server.name)
+    };
+    let own = format!("/servers/{id}");
+    let next = if switch.next.is_empty() { &own } else { local(&switch.next) };
+    go(&session, next, Flash::done(text)).await
+}
+
+/// A typed id; an empty one is `None`, and what is no number is not found.
+pub(super) fn id(text: &str) -> Result<Option<i64>> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Error::NotFound) }
+}

@@ -1,0 +1,161 @@
+//! A server's page.
+
+use askama::Template;
+use axum::extract::State as AppState;
+use axum::response::Response;
+use tower_sessions::Session;
+
+use crate::app::App;
+use crate::auth::User;
+use crate::error::Result;
+use crate::face::Path;
+use crate::store::alerts::{self, Named};
+use crate::store::{health, publications};
+use crate::store::owners::{self, Owner};
+use crate::store::servers::{self, OpenAlerts, Server};
+use crate::store::thresholds::{self, Effective, Layer, Place, format_duration, limit_in_words};
+use crate::web::owners::{LAST, OPEN};
+use crate::web::thresholds::{path, source};
+use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
+
+#[derive(Template)]
+#[template(path = "servers/show.html", blocks = ["live"])]
+struct ServerPage {
+    frame: Frame,
+    show_owner: bool,
+    may_edit: bool,
+    id: i64,
+    name: String,
+    address: String,
+    /// What Prometheus scrapes.
+    url: String,
+    owner: Link,
+    external_id: String,
+    job: String,
+    comment: String,
+    labels: Vec<Pair>,
+    enabled: bool,
+    created: When,
+    state: State,
+    state_text: String,
+    open: Vec<AlertRow>,
+    last: Vec<AlertRow>,
+    thresholds: Vec<EffectiveRow>,
+    /// Where thresholds are set for this server alone.
+    set: String,
+}
+
+/// What applies to a server after the layers.
+struct EffectiveRow {
+    rule: &'static str,
+    severity: &'static str,
+    value: String,
+    hold: String,
+    enabled: bool,
+    /// Where it comes from, and where that is changed.
+    layer: Link,
+    /// It was set for this server or its owner.
+    own: bool,
+}
+
+/// `GET /servers/{id}`
+pub async fn show(
+    AppState(app): AppState<App>,
+    user: User,
+    session: Session,
+    look: Look,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let mut db = app.db().await?;
+    let scope = user.scope();
+    let server = servers::find(&mut db, &scope, id).await?;
+    let owner = owners::find(&mut db, &scope, server.owner_id).await?;
+    let open = alerts::worst(&mut db, &scope, None, Some(&server), OPEN).await?;
+    let last = alerts::newest_closed(&mut db, &scope, None, Some(&server), LAST).await?;
+    let known = Known {
+        up: servers::up(&mut db, &server).await?,
+        fresh: health::fresh(&mut db).await?,
+        published: publications::last_at(&mut db).await?.is_some_and(|at| at >= server.created_at),
+        publishes: user.is_admin(),
+    };
+    let effective = thresholds::effective(&mut db, Place::Server(&server)).await?;
+    let page = ServerPage {
+        frame: look.frame(&mut db, &user, &session).await?,
+        show_owner: user.sees_several(),
+        may_edit: user.manages(server.owner_id),
+        id: server.id,
+        address: server.endpoint(),
+        url: url(&server),
+        labels: pairs(&server.labels, &[]),
+        enabled: server.enabled,
+        created: When::new(server.created_at, &look.zone),
+        state: State::of_server(server.enabled, known.up, counted(&open), known.fresh),
+        state_text: known.in_words(&server),
+        open: AlertRow::all(&open, &look.zone),
+        last: AlertRow::all(&last, &look.zone),
+        thresholds: effective.iter().map(|one| row(one, &owner, &server)).collect(),
+        set: path(Some(owner.id), Some(server.id)),
+        owner: Link { href: format!("/owners/{}", owner.id), text: owner.name },
+        name: server.name,
+        external_id: server.external_id,
+        job: server.job,
+        comment: server.comment,
+    };
+    look.show(&page, |page| page.as_live().render())
+}
+
+fn counted(open: &[Named]) -> OpenAlerts {
+    OpenAlerts {
+        count: i64::try_from(open.len()).unwrap_or(i64::MAX),
+        critical: open.iter().any(|named| named.alert.severity == "critical"),
+    }
+}
+
+fn url(server: &Server) -> String {
+    format!("{}://{}{}", server.scheme, server.endpoint(), server.metrics_path)
+}
+
+/// What is known of whether Prometheus reaches a server.
+struct Known {
+    up: Option<bool>,
+    fresh: bool,
+    /// Something was published since the server was added.
+    published: bool,
+    /// The person who reads it can publish.
+    publishes: bool,
+}
+
+impl Known {
+    fn in_words(&self, server: &Server) -> String {
+        match self.up.filter(|_| self.fresh) {
+            Some(_) if !server.enabled => "Prometheus watches it until the next publication.".into(),
+            None if !server.enabled => "It is not scraped, and nothing alerts.".into(),
+            Some(true) => "Prometheus reaches it.".into(),
+            Some(false) => format!(
+                "Prometheus does not reach it at {}. Check that the exporter runs and that the port is open.",
+                url(server)
+            ),
+            None if !self.published && self.publishes => "Not published yet: Prometheus does not know of it.".into(),
+            None if !self.published => "Not published yet. It is watched once the staff have published it.".into(),
+            None if !self.fresh => "Prometheus has not answered for a while, so this is not known.".into(),
+            None => "Prometheus has not said yet whether it reaches it.".into(),
+        }
+    }
+}
+
+fn row(one: &Effective, owner: &Owner, server: &Server) -> EffectiveRow {
+    let href = match one.layer {
+        Layer::BuiltIn | Layer::Default => path(None, None),
+        Layer::Owner => path(Some(owner.id), None),
+        Layer::Server => path(Some(owner.id), Some(server.id)),
+    };
+    EffectiveRow {
+        rule: one.kind.title,
+        severity: one.severity.as_str(),
+        value: limit_in_words(one.kind, one.setting),
+        hold: format_duration(one.setting.hold),
+        enabled: one.setting.enabled,
+        layer: Link { href, text: source(one.layer, &owner.name) },
+        own: one.layer >= Layer::Owner,
+    }
+}

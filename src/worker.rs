@@ -1,0 +1,93 @@
+//! The clock: which job, how often. Each job is a plain async function that does one step; what
+//! must run once in a cluster of prommgrs holds an advisory lock.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::store::scope::All;
+use crate::store::{health, intake, quarantine, sessions};
+
+/// How often Prometheus is asked which servers it reaches.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+/// How often what is old is forgotten, and what came meanwhile is adopted.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// Held by the instance that works.
+const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
+
+/// Works until `stop`.
+pub async fn work(app: App, stop: CancellationToken) {
+    let mut watch = tokio::time::interval(WATCH_EVERY);
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    for clock in [&mut watch, &mut tidy] {
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    loop {
+        let (job, done) = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = watch.tick() => ("watch", once(&app, self::watch(&app)).await),
+            _ = tidy.tick() => ("tidy", once(&app, self::tidy(&app)).await),
+        };
+        if let Err(error) = done {
+            tracing::warn!(job, %error, "a job failed; it will be tried again");
+        }
+    }
+}
+
+/// Runs a job unless another instance is at work.
+async fn once(app: &App, job: impl Future<Output = Result<()>>) -> Result<()> {
+    match app.store().try_locked(WORKER_LOCK).await? {
+        Some(_lock) => job.await,
+        None => Ok(()),
+    }
+}
+
+/// Asks every Prometheus which servers it reaches. A server that several scrape is up when all
+/// reach it. When none answers, what is known stays, and grows old.
+pub async fn watch(app: &App) -> Result<()> {
+    let all = All::operator();
+    let [owner, server] = app.our_labels();
+    let asked = app.publisher().clients().iter().map(|client| client.up(owner, server));
+    let answers = futures_util::future::join_all(asked).await;
+    let mut up: HashMap<(String, String), bool> = HashMap::new();
+    let mut db = app.db().await?;
+    let mut answered = false;
+    let mut urls = Vec::new();
+    for (client, answer) in app.publisher().clients().iter().zip(answers) {
+        let url = client.at().to_string();
+        match answer {
+            Ok(states) => {
+                answered = true;
+                for (pair, state) in states {
+                    up.entry(pair).and_modify(|known| *known &= state).or_insert(state);
+                }
+                health::note_prometheus(&mut db, all, &url, None).await?;
+            }
+            Err(error) => health::note_prometheus(&mut db, all, &url, Some(&error.to_string())).await?,
+        }
+        urls.push(url);
+    }
+    health::keep_only(&mut db, all, &urls).await?;
+    if answered {
+        health::note(&mut db, all, &up).await?;
+    }
+    Ok(())
+}
+
+/// Makes partitions ahead, adopts alerts, forgets sessions and quarantine that are old.
+pub async fn tidy(app: &App) -> Result<()> {
+    let all = All::operator();
+    let mut db = app.db().await?;
+    intake::make_partitions(&mut db, all, Timestamp::now()).await?;
+    let adopted = intake::adopt_all(&mut db, all).await?;
+    if adopted > 0 {
+        tracing::info!(adopted, "alerts found their owner or server");
+    }
+    quarantine::sweep(&mut db, all).await?;
+    sessions::sweep(app.store()).await?;
+    Ok(())
+}
