@@ -72,7 +72,10 @@ impl Stack {
         let config = format!("--config.file={}", self.prom_dir.join("prometheus.yml").display());
         let data = format!("--storage.tsdb.path={}", self.dir.join("prometheus").display());
         let listen = format!("--web.listen-address=127.0.0.1:{}", self.prometheus);
-        let arguments = [&config, &data, &listen, "--web.enable-lifecycle", "--storage.tsdb.retention.time=7d"];
+        // For some seconds after a reload Prometheus 2 knows no Alertmanager and drops what fires
+        // (seen with 2.42: notifications_dropped_total); it sends it again only after this delay.
+        let resend = "--rules.alert.resend-delay=5s";
+        let arguments = [&config, &data, &listen, resend, "--web.enable-lifecycle", "--storage.tsdb.retention.time=7d"];
         self.start(&["prometheus"], &arguments, &format!("http://127.0.0.1:{}/-/ready", self.prometheus)).await
     }
 

@@ -6,12 +6,13 @@ use axum::response::Response;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
-use super::{AlertRow, Frame, Look, ServerCounts, State, counted};
+use super::{AlertRow, Frame, Look, ServerCounts, State, counted, number};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::page::At;
 use crate::store::health::{self, PrometheusHealth};
+use crate::store::servers::Counts;
 use crate::store::{Db, alerts, changes, owners, publications, servers};
 
 /// Open alerts that are shown.
@@ -56,7 +57,7 @@ pub async fn show(AppState(app): AppState<App>, user: User, session: Session, lo
     let total = counts.up + counts.down + counts.unknown + counts.paused;
     let page = DashboardPage {
         show_owner: user.sees_several(),
-        verdict: verdict(critical, other, total, fresh, &prometheis, user.is_admin()),
+        verdict: verdict(critical, other, &counts, fresh, &prometheis, user.is_admin()),
         counts: ServerCounts::new(counts, fresh),
         wrong_more: critical + other - i64::try_from(wrong.len()).unwrap_or_default(),
         wrong: AlertRow::all(&wrong, &look.zone),
@@ -69,20 +70,27 @@ pub async fn show(AppState(app): AppState<App>, user: User, session: Session, lo
 }
 
 /// The sentence at the top.
-fn verdict(critical: i64, other: i64, servers: i64, fresh: bool, prometheis: &[PrometheusHealth], admin: bool) -> State {
+fn verdict(critical: i64, other: i64, counts: &Counts, fresh: bool, prometheis: &[PrometheusHealth], admin: bool) -> State {
+    let watched = counts.up + counts.down + counts.unknown;
     match (critical, other) {
-        (0, 0) if servers == 0 => State::new("unknown", "No server is watched yet."),
+        (0, 0) if watched == 0 => State::new("unknown", "No server is watched yet."),
         (0, 0) if !fresh => {
             let why = prometheis.iter().map(|one| one.error.as_str()).find(|error| !error.is_empty() && admin);
             let why = why.map(|why| format!(" {why}.")).unwrap_or_default();
             State::new("unknown", format!("No alert is open, but Prometheus has not answered for a while.{why}"))
         }
-        (0, 0) if servers == 1 => State::new("ok", "The server is well."),
-        (0, 0) => State::new("ok", format!("All {} are well.", counted(servers, "server"))),
+        (0, 0) if counts.down > 0 => State::new("warning", format!("No alert is open, but {} down.", are(counts.down))),
+        (0, 0) if counts.unknown > 0 => State::new("unknown", format!("No alert is open; of {} nothing is known yet.", counted(counts.unknown, "server"))),
+        (0, 0) if watched == 1 => State::new("ok", "The server is well."),
+        (0, 0) => State::new("ok", format!("All {} are well.", counted(watched, "server"))),
         (0, other) => State::new("warning", format!("{} open.", counted(other, "warning"))),
-        (critical, 0) => State::new("critical", format!("{critical} critical open.")),
-        (critical, other) => State::new("critical", format!("{critical} critical and {} open.", counted(other, "warning"))),
+        (critical, 0) => State::new("critical", format!("{} critical open.", number(critical))),
+        (critical, other) => State::new("critical", format!("{} critical and {} open.", number(critical), counted(other, "warning"))),
     }
+}
+
+fn are(servers: i64) -> String {
+    format!("{} {}", counted(servers, "server"), if servers == 1 { "is" } else { "are" })
 }
 
 async fn waiting(db: &mut Db, user: &User) -> Result<String> {

@@ -270,7 +270,7 @@ pub async fn update(
 /// `POST /owners/{id}/removal`
 pub async fn remove(AppState(app): AppState<App>, admin: Admin, session: Session, Path(id): Path<i64>) -> Result<Response> {
     let name = owners::remove(&mut app.db().await?, admin.all(), id, &admin.actor()).await?;
-    let flash = Flash::done(format!("{name} is removed. Its servers are watched until the next publication."));
+    let flash = Flash::done(format!("{name} is removed. Prometheus drops its servers with the next publication."));
     go(&session, "/owners", flash.undo(format!("/owners/{id}/restoration"))).await
 }
 

@@ -128,7 +128,7 @@ pub async fn create(
     }
     match add(&app, &user, &typed).await {
         Ok(id) => {
-            let flash = Flash::done(format!("{} is added. It is watched after the next publication.", typed.name.trim()));
+            let flash = Flash::done(format!("{} is added. It is watched from the next publication on.", typed.name.trim()));
             go(&session, &format!("/servers/{id}"), flash).await
         }
         Err(Error::Invalid(mut fields)) => {

@@ -24,7 +24,7 @@ pub async fn remove(State(app): State<App>, user: User, session: Session, Path(i
     let mut db = app.db().await?;
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     server.remove(&mut db, &user.actor()).await?;
-    let flash = Flash::done(format!("{} is removed. It is watched until the next publication.", server.name));
+    let flash = Flash::done(format!("{} is removed. Prometheus drops it with the next publication.", server.name));
     go(&session, "/servers", flash.undo(format!("/servers/{id}/restoration"))).await
 }
 
@@ -55,9 +55,9 @@ pub async fn enable(
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     server.enable(&mut db, switch.enabled, &user.actor()).await?;
     let text = if switch.enabled {
-        format!("{} is resumed. It is watched again after the next publication.", server.name)
+        format!("{} is watched again from the next publication on.", server.name)
     } else {
-        format!("{} is paused. It is watched until the next publication.", server.name)
+        format!("{} is paused from the next publication on.", server.name)
     };
     let own = format!("/servers/{id}");
     let next = if switch.next.is_empty() { &own } else { local(&switch.next) };

@@ -1,0 +1,89 @@
+//! A Prometheus, as far as publishing sees it: it loads rules from the folder, or refuses.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use prommgr::server;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Ends when it is dropped.
+pub struct Prometheus {
+    pub url: String,
+    inner: Arc<Inner>,
+    _stop: DropGuard,
+}
+
+#[derive(Default)]
+struct Inner {
+    folder: Mutex<PathBuf>,
+    refuses: Mutex<Option<String>>,
+    in_force: Mutex<Option<String>>,
+    reloads: AtomicUsize,
+}
+
+impl Prometheus {
+    /// One that has loaded nothing yet.
+    pub async fn start() -> Self {
+        let inner = Arc::new(Inner::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/api/v1/rules", get(rules)).route("/-/reload", post(reload)).with_state(inner.clone());
+        let stop = CancellationToken::new();
+        tokio::spawn(server::serve(listener, router, 100, stop.clone()));
+        Self { url, inner, _stop: stop.drop_guard() }
+    }
+
+    /// Has it read this folder.
+    pub fn reads(&self, folder: &Path) {
+        *self.inner.folder.lock().unwrap() = folder.to_owned();
+    }
+
+    /// Has it refuse what it is to load.
+    pub fn refuses(&self, why: &str) {
+        *self.inner.refuses.lock().unwrap() = Some(why.to_owned());
+    }
+
+    /// Has it accept again.
+    pub fn relents(&self) {
+        *self.inner.refuses.lock().unwrap() = None;
+    }
+
+    /// How often it was asked to reload.
+    pub fn reloads(&self) -> usize {
+        self.inner.reloads.load(Ordering::Relaxed)
+    }
+}
+
+/// The address of one that does not run.
+pub async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+async fn reload(State(inner): State<Arc<Inner>>) -> (StatusCode, String) {
+    inner.reloads.fetch_add(1, Ordering::Relaxed);
+    if let Some(why) = inner.refuses.lock().unwrap().clone() {
+        return (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {why}"));
+    }
+    let text = std::fs::read_to_string(inner.folder.lock().unwrap().join("rules/prommgr.yml")).unwrap_or_default();
+    let revision = text.lines().find_map(|line| line.trim().strip_prefix("revision:"));
+    *inner.in_force.lock().unwrap() = revision.map(|revision| revision.trim().trim_matches(['"', '\'']).to_owned());
+    (StatusCode::OK, String::new())
+}
+
+async fn rules(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let in_force = inner.in_force.lock().unwrap().clone();
+    let rules: Vec<_> = in_force
+        .map(|revision| json!({"name": "prommgr:publication:info", "type": "recording", "health": "ok", "labels": {"revision": revision}}))
+        .into_iter()
+        .collect();
+    let group = json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
+    Json(json!({"status": "success", "data": {"groups": [group]}}))
+}
