@@ -2,7 +2,7 @@
 //! glibc keeps much of what argon2's large blocks once took, so a fresh allocation a login grows
 //! the process by 100 MB and more; two kept ones stay at 40 MB of mapped and 0 of growing memory.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
@@ -17,20 +17,20 @@ const AT_A_TIME: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
 static TURNS: Semaphore = Semaphore::const_new(AT_A_TIME);
 static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
-/// What an unknown name's password is compared with, so that the answer takes as long.
-static NOBODY: LazyLock<String> = LazyLock::new(|| compute(b"nobody", None).unwrap_or_default());
+/// What an unknown name's password is compared with, so that the answer takes as long: a hash with
+/// [`Params::default`], which a test checks, of a password that nobody was told.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$UisjBEco1nQx6/Ur5ubYYA$uJnFlV8Y03f1Fh/2FGIJ6UXXgj9/gt5x5ZhYTW+M3z0";
 
 /// Hashes a password into PHC string format (argon2id, m=19456, t=2, p=1).
 pub async fn hash(password: String) -> Result<String> {
-    in_turn(move || compute(password.as_bytes(), None)).await?
+    in_turn(move || compute(password.as_bytes())).await?
 }
 
 /// Whether the password is the one of the hash. Takes as long when there is no hash.
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     in_turn(move || {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.clone());
-        let parsed = PasswordHash::new(&hash).map_err(Error::internal)?;
+        let parsed = PasswordHash::new(hash.as_deref().unwrap_or(NOBODY)).map_err(Error::internal)?;
         let (Some(salt), Some(expected)) = (parsed.salt, parsed.hash) else {
             return Err(Error::internal("a password hash without salt or output"));
         };
@@ -41,14 +41,6 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     .await?
 }
 
-/// Computes what unknown names are compared with, so that the first of them does not wait longer.
-pub async fn prepare() -> Result<()> {
-    in_turn(|| {
-        LazyLock::force(&NOBODY);
-    })
-    .await
-}
-
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let _turn = tokio::time::timeout(PATIENCE, TURNS.acquire())
         .await
@@ -57,8 +49,8 @@ async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }
 
-fn compute(password: &[u8], salt: Option<Salt>) -> Result<String> {
-    let salt = salt.unwrap_or_else(Salt::generate);
+fn compute(password: &[u8]) -> Result<String> {
+    let salt = Salt::generate();
     let params = Params::default();
     let hash = output(password, &salt, params.clone())?;
     let hash = PasswordHash {
@@ -93,5 +85,12 @@ mod tests {
         assert!(verify("correct horse".into(), Some(hash.clone())).await.unwrap());
         assert!(!verify("wrong".into(), Some(hash)).await.unwrap());
         assert!(!verify("nobody".into(), None).await.unwrap());
+    }
+
+    #[test]
+    fn nobody_costs_what_everybody_does() {
+        let nobody = PasswordHash::new(NOBODY).unwrap();
+        assert_eq!(Params::try_from(&nobody).unwrap(), Params::default());
+        assert!(nobody.salt.is_some() && nobody.hash.is_some());
     }
 }

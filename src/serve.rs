@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::store::embedded::{self, Embedded, EmbeddedError};
 use crate::store::scope::All;
 use crate::store::{Store, users};
-use crate::{password, router, server, worker};
+use crate::{router, server, worker};
 
 /// How long a command at the shell may hold the embedded Postgres while we start.
 const COMMAND_LIMIT: Duration = Duration::from_secs(5);
@@ -134,7 +134,6 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
     drop(db);
     let app = App::new(config, database.store.clone())?;
     worker::tidy(&app).await?;
-    password::prepare().await?;
     Ok(Ready { app, listener, database, setup_url })
 }
 

@@ -10,6 +10,9 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 
 /// Sets them on every answer; pages are not kept by caches, as they are somebody's.
 pub async fn raise(request: Request, next: Next) -> Response {
+    // With `no-referrer` browsers would send `Origin: null` even to ourselves, and over plain HTTP, where
+    // they send no `Sec-Fetch-Site`, every form would look cross-site. A one-time link keeps its path.
+    let referrer = if request.uri().path().starts_with("/setup/") { "strict-origin" } else { "same-origin" };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value| {
@@ -17,7 +20,7 @@ pub async fn raise(request: Request, next: Next) -> Response {
     };
     set(header::CONTENT_SECURITY_POLICY, CSP);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::REFERRER_POLICY, referrer);
     set(header::X_FRAME_OPTIONS, "DENY");
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()");

@@ -26,7 +26,7 @@ async fn effective(person: &Person, server: i64) -> (String, String) {
     let rows = page.all("section[aria-labelledby=thresholds] tbody tr");
     let row = rows.iter().position(|row| row.starts_with("High CPU use warning")).unwrap() + 1;
     let cell = |n: usize| page.one(&format!("section[aria-labelledby=thresholds] tbody tr:nth-child({row}) td:nth-child({n})"));
-    (cell(2).split(" for ").next().unwrap_or_default().trim_end_matches(char::is_alphanumeric).trim().to_owned(), cell(4))
+    (cell(2).split("for ").next().unwrap_or_default().trim().to_owned(), cell(4))
 }
 
 #[tokio::test(flavor = "multi_thread")]
