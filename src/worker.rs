@@ -47,7 +47,7 @@ async fn once(app: &App, job: impl Future<Output = Result<()>>) -> Result<()> {
 }
 
 /// Asks every Prometheus which servers it reaches. A server that several scrape is up when all
-/// reach it. When none answers, what is known stays, and grows old.
+/// reach it. When none has answered for a while, nothing is known any more.
 pub async fn watch(app: &App) -> Result<()> {
     let all = All::operator();
     let [owner, server] = app.our_labels();
@@ -74,6 +74,8 @@ pub async fn watch(app: &App) -> Result<()> {
     health::keep_only(&mut db, all, &urls).await?;
     if answered {
         health::note(&mut db, all, &up).await?;
+    } else if !health::fresh(&mut db).await? {
+        health::note(&mut db, all, &HashMap::new()).await?;
     }
     Ok(())
 }

@@ -1,1 +1,2 @@
 drop table memberships, owners;
+drop function hidden_id;

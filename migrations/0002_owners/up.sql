@@ -1,5 +1,28 @@
+-- Ids that customers see must not count what others have: a sequence's numbers are shuffled (a Feistel
+-- network of four rounds over the low 32 bits, so no two are alike) with a key of this database.
+do $$
+begin
+    execute format($f$
+        create function hidden_id(n bigint) returns bigint language plpgsql immutable strict parallel safe as $body$
+        declare
+            l bigint := (n >> 16) & 65535;
+            r bigint := n & 65535;
+        begin
+            l := l # (hashint8extended(r, %1$s) & 65535);
+            r := r # (hashint8extended(l, %2$s) & 65535);
+            l := l # (hashint8extended(r, %3$s) & 65535);
+            r := r # (hashint8extended(l, %4$s) & 65535);
+            return ((n >> 32) << 32) | (l << 16) | r;
+        end
+        $body$
+    $f$, variadic (select array_agg(hashtextextended(gen_random_uuid()::text, 0)::text) from generate_series(1, 4)));
+end
+$$;
+comment on function hidden_id is 'Shuffles the low 32 bits of a number, one to one, with this database''s key.';
+
+create sequence owners_id_seq;
 create table owners (
-    id bigint generated always as identity primary key,
+    id bigint primary key default hidden_id(nextval('owners_id_seq')),
     external_id text collate "C" not null,
     name text not null,
     comment text not null default '',
@@ -22,3 +45,4 @@ create table memberships (
 );
 create index memberships_owner_id_idx on memberships (owner_id);
 comment on table memberships is 'Which user may see (viewer) or also change (manager) what is an owner''s.';
+alter sequence owners_id_seq owned by owners.id;

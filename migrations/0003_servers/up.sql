@@ -1,5 +1,6 @@
+create sequence servers_id_seq;
 create table servers (
-    id bigint generated always as identity primary key,
+    id bigint primary key default hidden_id(nextval('servers_id_seq')),
     owner_id bigint not null references owners,
     external_id text collate "C" not null,
     name text not null,
@@ -25,3 +26,4 @@ comment on table servers is 'Scrape targets. Addresses and external ids are uniq
 comment on column servers.address is 'IPv4, IPv6 (without brackets) or DNS name, in canonical form.';
 comment on column servers.job is 'The kind of exporter, the job label of the target.';
 comment on column servers.enabled is 'Paused (false) servers are not published.';
+alter sequence servers_id_seq owned by servers.id;

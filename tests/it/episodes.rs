@@ -13,12 +13,12 @@ async fn repeats_make_no_rows() {
     let house = House::empty(|_| {}).await;
     let first = house.told(&[alert("1"), alert("2")]).await;
     assert_eq!(first["opened"], 2);
-    let before = house.column("select last_seen_at::text from alerts order by id").await;
+    let before = house.column("select last_seen_at::text from alerts order by server_external_id").await;
     let again = house.told(&[alert("1").summary("now 97 %"), alert("2"), alert("3")]).await;
     assert_eq!((again["opened"].as_u64(), again["repeated"].as_u64()), (Some(1), Some(2)));
     assert_eq!(house.history().await, ["1 10:00-", "2 10:00-", "3 10:00-"]);
     assert_eq!(house.column("select annotations->>'summary' from alerts where server_external_id = '1'").await, ["now 97 %"]);
-    let after = house.column("select last_seen_at::text from alerts order by id").await;
+    let after = house.column("select last_seen_at::text from alerts order by server_external_id").await;
     assert!(before[0] < after[0], "it was not noted that it was seen again");
 }
 
