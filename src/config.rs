@@ -166,7 +166,7 @@ impl Config {
         let fallback = default_public_url(listen);
         let public_url = match given(&settings.public_url) {
             None => fallback,
-            Some(text) => http_url(text).unwrap_or_else(|why| {
+            Some(text) => http_url(text).and_then(without_path).unwrap_or_else(|why| {
                 invalid.add("PROMMGR_PUBLIC_URL", why);
                 fallback
             }),
@@ -249,6 +249,13 @@ fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; a URL such as http://127.0.0.1:9090 is needed"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("only http:// and https:// URLs can be used".into());
+    }
+    Ok(url)
+}
+
+fn without_path(url: Url) -> Result<Url, String> {
+    if url.path() != "/" || url.query().is_some() {
+        return Err("a path cannot be used; give prommgr a host name of its own".into());
     }
     Ok(url)
 }

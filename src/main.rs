@@ -64,7 +64,7 @@ enum UserCommand {
         #[arg(long)]
         admin: bool,
         /// Sees and changes what is this owner's
-        #[arg(long, value_name = "EXTERNAL_ID", conflicts_with = "admin", required_unless_present = "admin")]
+        #[arg(long, value_name = "EXTERNAL_ID")]
         owner: Option<String>,
     },
     /// Show everybody
@@ -99,7 +99,7 @@ fn start() -> Result<()> {
 
 fn log(config: &Config, quiet: bool) -> Result<()> {
     let filter: Targets = if quiet { "warn".parse()? } else { config.log.parse()? };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     if config.log_json {
         registry.with(lines.json()).init();
@@ -151,7 +151,7 @@ async fn serve(config: Config) -> Result<()> {
 
 async fn migrate(config: &Config) -> Result<()> {
     let database = Database::open_beside(config).await?;
-    match database.migrate().await? {
+    match database.migrate(serve::COMMAND_PATIENCE).await? {
         0 => println!("The tables were up to date."),
         ran => println!("{ran} migrations ran."),
     }
@@ -164,7 +164,7 @@ async fn user(config: &Config, command: UserCommand) -> Result<()> {
         UserCommand::List | UserCommand::Disable { .. } => String::new(),
     };
     let database = Database::open_beside(config).await?;
-    database.migrate().await?;
+    database.migrate(serve::COMMAND_PATIENCE).await?;
     let done = change_user(&database, command, password).await;
     database.close().await?;
     done
@@ -179,9 +179,10 @@ async fn change_user(database: &Database, command: UserCommand, password: String
     };
     match command {
         UserCommand::Create { name, admin, owner } => {
+            let nothing = !admin && owner.is_none();
             let new = NewUser::check(&name, password, admin, owner).await?;
             users::create(&mut db, all, new).await?;
-            println!("{name} can log in.");
+            println!("{name} can log in{}", if nothing { ", but sees nothing: give --admin or --owner for that." } else { "." });
         }
         UserCommand::List => {
             for user in users::list(&mut db, all).await? {
@@ -219,7 +220,7 @@ fn read_password() -> Result<String> {
 
 async fn publish(config: Config, dry_run: bool) -> Result<()> {
     let database = Database::open_beside(&config).await?;
-    database.migrate().await?;
+    database.migrate(serve::COMMAND_PATIENCE).await?;
     let app = App::new(config, database.store.clone())?;
     let done = if dry_run { preview(&app).await } else { publish_now(&app).await };
     drop(app);
@@ -253,11 +254,13 @@ async fn publish_now(app: &App) -> Result<()> {
     let mut db = app.db().await?;
     let publication = publications::find(&mut db, all, id).await?;
     for answer in publications::answers(&mut db, all, id).await? {
-        println!("{}: {} {}", answer.prometheus, answer.state.replace('_', " "), answer.reason);
+        let what = if answer.reason.is_empty() { answer.state.replace('_', " ") } else { answer.reason };
+        println!("{}: {what}", answer.prometheus);
     }
     match publication.state.as_str() {
         "in_force" => println!("Publication {id} is in force: {} servers.", publication.servers),
-        state => bail!("publication {id} {}: {}", state.replace('_', " "), publication.reason),
+        "partly" => bail!("publication {id} is partly in force: {}", publication.reason),
+        state => bail!("publication {id} {state}: {}", publication.reason),
     }
     Ok(())
 }

@@ -21,6 +21,8 @@ use crate::{router, server, worker};
 const COMMAND_LIMIT: Duration = Duration::from_secs(5);
 /// How long an external database may take to answer when we start.
 const DATABASE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take to answer a command.
+pub const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A database that is there: somebody else's, or our own, which ends with this.
 pub struct Database {
@@ -64,9 +66,9 @@ impl Database {
         Self::open(config).await
     }
 
-    /// Waits until it answers, then runs the migrations.
-    pub async fn migrate(&self) -> Result<usize> {
-        let deadline = Instant::now() + DATABASE_LIMIT;
+    /// Waits until it answers, `patience` at the most, then runs the migrations.
+    pub async fn migrate(&self, patience: Duration) -> Result<usize> {
+        let deadline = Instant::now() + patience;
         while let Err(error) = self.store.reach().await {
             if Instant::now() > deadline {
                 return Err(error).context("the database of DATABASE_URL does not answer");
@@ -117,7 +119,7 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
         config.add_webhook_token(&token);
     }
     let database = Database::open(&config).await?;
-    let ran = database.migrate().await?;
+    let ran = database.migrate(DATABASE_LIMIT).await?;
     if ran > 0 {
         tracing::info!(migrations = ran, "the tables are up to date");
     }

@@ -243,7 +243,9 @@ fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        text = format!("{text}: {inner}");
+        if !text.contains(&inner.to_string()) {
+            text = format!("{text}: {inner}");
+        }
         source = inner.source();
     }
     text

@@ -105,6 +105,18 @@ pub async fn connect(url: &str) -> Client {
     client
 }
 
+/// A folder that goes when the run does, which PostgreSQL's user may enter.
+pub async fn scratch(name: &str) -> PathBuf {
+    let dir = cluster().await.dir.join(name);
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).unwrap();
+    dir
+}
+
+async fn cluster() -> &'static Cluster {
+    tokio::task::spawn_blocking(|| LazyLock::force(&CLUSTER)).await.unwrap()
+}
+
 /// A prommgr with a database and a Prometheus folder of its own.
 pub struct House {
     pub app: App,
@@ -151,7 +163,7 @@ impl House {
     /// With nobody in it.
     pub async fn empty(change: impl FnOnce(&mut Settings)) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let cluster = tokio::task::spawn_blocking(|| LazyLock::force(&CLUSTER)).await.unwrap();
+        let cluster = cluster().await;
         let name = format!("house_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let maker = connect(&cluster.url_of("postgres")).await;
         maker.batch_execute(&format!("create database {name} template prommgr")).await.unwrap();

@@ -109,6 +109,14 @@ impl Page {
         self.all("tbody tr th[scope=row] a.through")
     }
 
+    /// What a list of facts says of one thing.
+    #[track_caller]
+    pub fn fact(&self, name: &str) -> String {
+        let names = self.all(".facts dt");
+        let place = names.iter().position(|found| found == name).unwrap_or_else(|| panic!("no {name} among {names:?}"));
+        self.all(".facts dd").remove(place)
+    }
+
     /// The options of a choice.
     pub fn options(&self, field: &str) -> Vec<String> {
         self.all(&format!("select[name={field}] option"))

@@ -93,7 +93,7 @@ async fn only_the_file_of_the_owner_that_changed_is_written() {
     house.server(house.suedstern, "7", "mail", "10.0.0.5").await;
     publish(&house.root()).await;
     let before = files(&house.prom);
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6")]).await;
+    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")]).await;
     let shown = house.root().get("/publications").await.expect(200);
     assert_eq!(shown.all(".diff summary .mono"), ["targets/owner-101.json"]);
     let page = publish(&house.root()).await;
@@ -148,7 +148,7 @@ async fn what_changed_since_somebody_looked_is_not_published_unseen() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     let root = house.root();
     let looked = root.get("/publications").await.expect(200);
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6")]).await;
+    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")]).await;
     let refused = root.presses(&looked, "Publish", &[]).await.leads_to();
     assert_eq!(refused, "/publications");
     let page = root.get(&refused).await.expect(200);

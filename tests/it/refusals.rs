@@ -11,7 +11,7 @@ async fn when_prometheus_refuses_the_old_files_are_put_back() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     publish(&root).await;
     let before = files(&house.prom);
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6")]).await;
+    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")]).await;
     let form = [("rule", "service_down"), ("severity", "critical"), ("hold", "2m"), ("enabled", "true"), ("owner_id", "101")];
     house.alice().does("/thresholds", &form).await;
     prometheus.refuses("rule 3 of group \"x\": <b>nonsense</b>");
@@ -50,7 +50,7 @@ async fn a_first_publication_that_is_refused_leaves_no_rules() {
 async fn when_nobody_answers_the_old_files_are_put_back_too() {
     let url = nobody().await.replace("http://", "http://user:secret@");
     let house = House::with(|settings| settings.prometheus_url = Some(url)).await;
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5")]).await;
+    house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
     let page = publish(&house.root()).await;
     assert_eq!(page.all(".now .state"), ["Failed"]);
     assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Unreachable"]);
@@ -100,7 +100,7 @@ async fn one_that_reads_another_folder_is_not_called_in_force() {
 async fn a_folder_that_cannot_be_written_is_said_so() {
     for blocked in ["targets", "rules"] {
         let (house, prometheus) = wired().await;
-        house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5")]).await;
+        house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
         std::fs::write(house.prom.join(blocked), "in the way").unwrap();
         let page = publish(&house.root()).await;
         assert_eq!(page.all(".now .state"), ["Failed"]);
@@ -122,7 +122,7 @@ async fn a_file_in_the_way_changes_none_of_the_others() {
     // a folder where the second owner's file is to be
     std::fs::create_dir(house.prom.join("targets/owner-102.json")).unwrap();
     house.server(house.nordwind, "8", "db", "10.0.0.6").await;
-    house.charlie().does("/servers", &[("owner_id", "102"), ("name", "mail"), ("address", "10.0.0.5")]).await;
+    house.charlie().does("/servers", &[("owner_id", "102"), ("name", "mail"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
     let page = publish(&house.root()).await;
     assert_eq!(page.all(".now .state"), ["Failed"]);
     assert!(page.one("#live .reason").contains("owner-102.json"));

@@ -1,1 +1,244 @@
-//! To be written.
+//! Walks the route table as every kind of person, asking for what is Nordwind's. A route without an entry
+//! here fails, and so does an entry whose route is gone.
+
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use prommgr::router::{Door, routes};
+
+use crate::alertmanager::alert;
+use crate::house::{House, Person};
+use crate::page::Page;
+
+/// What somebody gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Gets {
+    /// The page (200).
+    It,
+    /// Done, and sent on to a page of ours (303).
+    Done,
+    /// Sent to the login.
+    Login,
+    /// 403: may be seen, not changed.
+    No,
+    /// 404: there is nothing.
+    Nothing,
+    /// 422: the same page, with messages.
+    Messages,
+    /// 401 as a problem.
+    Problem,
+}
+
+use Gets::{Done, It, Login, Messages, No, Nothing, Problem};
+
+struct Entry {
+    method: &'static str,
+    route: &'static str,
+    /// With Nordwind's ids in it.
+    asked: &'static str,
+    form: &'static [(&'static str, &'static str)],
+    anyone: Gets,
+    charlie: Gets,
+    bob: Gets,
+    alice: Gets,
+    root: Gets,
+}
+
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}` and `{secret}` are filled in; all but the last are Nordwind's.
+#[rustfmt::skip]
+fn entries() -> Vec<Entry> {
+    let entry = |method, route, asked, form, [anyone, charlie, bob, alice, root]: [Gets; 5]| Entry { method, route, asked, form, anyone, charlie, bob, alice, root };
+    const SERVER: &[(&str, &str)] = &[("owner_id", "101"), ("name", "mine"), ("address", "10.0.9.9"), ("enabled", "true")];
+    const SPARE: &[(&str, &str)] = &[("name", "spare"), ("address", "10.0.9.8"), ("enabled", "true")];
+    const OWNER: &[(&str, &str)] = &[("name", "Renamed")];
+    const CPU: &[(&str, &str)] = &[("rule", "cpu_threshold_exceeded"), ("severity", "warning"), ("value", "50"), ("hold", "1m"), ("owner_id", "101")];
+    let (read, people) = ([Login, Nothing, It, It, It], [Login, Nothing, No, Done, Done]);
+    let (admins, admins_do) = ([Login, Nothing, Nothing, Nothing, It], [Login, Nothing, Nothing, Nothing, Done]);
+    vec![
+        //                                                                                     anyone charlie bob  alice root
+        entry("GET",  "/",                         "/",                               &[],     [Login, It, It, It, It]),
+        entry("GET",  "/login",                    "/login",                          &[],     [It; 5]),
+        entry("POST", "/login",                    "/login",                          &[],     [Messages; 5]),
+        entry("POST", "/logout",                   "/logout",                         &[],     [Done; 5]),
+        entry("GET",  "/setup/{secret}",           "/setup/{secret}",                 &[],     [Nothing; 5]),
+        entry("POST", "/setup/{secret}",           "/setup/{secret}",                 &[("username", "eve"), ("password", "0123456789"), ("password_again", "0123456789")], [Nothing; 5]),
+        entry("POST", "/theme",                    "/theme",                          &[("theme", "dark")], [Done; 5]),
+        entry("GET",  "/owners",                   "/owners",                         &[],     [Login, It, It, It, It]),
+        entry("POST", "/owners",                   "/owners",                         OWNER,   admins_do),
+        entry("GET",  "/owners/new",               "/owners/new",                     &[],     admins),
+        entry("GET",  "/owners/{id}",              "/owners/{owner}",                 &[],     read),
+        entry("POST", "/owners/{id}",              "/owners/{owner}",                 &[("name", "Nordwind"), ("external_id", "11")], admins_do),
+        entry("GET",  "/owners/{id}/edit",         "/owners/{owner}/edit",            &[],     admins),
+        entry("GET",  "/servers",                  "/servers",                        &[],     [Login, It, It, It, It]),
+        entry("POST", "/servers",                  "/servers",                        SERVER,  [Login, Messages, No, Done, Messages]),
+        entry("GET",  "/servers/new",              "/servers/new?owner={owner}",      &[],     [Login, It, No, It, It]),
+        entry("GET",  "/servers/{id}",             "/servers/{server}",               &[],     read),
+        entry("POST", "/servers/{id}",             "/servers/{server}",               SPARE,   people),
+        entry("GET",  "/servers/{id}/edit",        "/servers/{server}/edit",          &[],     [Login, Nothing, No, It, It]),
+        entry("POST", "/servers/{id}/enabled",     "/servers/{server}/enabled",       &[("enabled", "true")], people),
+        entry("POST", "/servers/{id}/restoration", "/servers/{gone}/restoration",     &[],     [Login, Nothing, No, Done, Nothing]),
+        entry("GET",  "/thresholds",               "/thresholds?owner={owner}",       &[],     read),
+        entry("GET",  "/thresholds",               "/thresholds?owner=102&server={server}", &[], [Login, Nothing, Nothing, Nothing, It]),
+        entry("POST", "/thresholds",               "/thresholds",                     CPU,     people),
+        entry("POST", "/thresholds/reset",         "/thresholds/reset",               CPU,     people),
+        entry("GET",  "/alerts",                   "/alerts",                         &[],     [Login, It, It, It, It]),
+        entry("GET",  "/alerts",                   "/alerts?owner={owner}",           &[],     [Login, It, It, It, It]),
+        entry("GET",  "/alerts",                   "/alerts?server={server}",         &[],     read),
+        entry("GET",  "/alerts/quarantine",        "/alerts/quarantine",              &[],     admins),
+        entry("GET",  "/alerts/{id}",              "/alerts/{alert}",                 &[],     read),
+        entry("GET",  "/publications",             "/publications",                   &[],     admins),
+        entry("GET",  "/publications/{id}",        "/publications/{publication}",     &[],     admins),
+        entry("GET",  "/static/{hash}/{name}",     "/static/000000000000/app.css",    &[],     [Nothing; 5]),
+        entry("POST", "/webhook/alertmanager",     "/webhook/alertmanager",           &[],     [Problem; 5]),
+        entry("POST", "/webhook/alertmanager/",    "/webhook/alertmanager/",          &[],     [Problem; 5]),
+        entry("GET",  "/healthz",                  "/healthz",                        &[],     [It; 5]),
+        entry("GET",  "/readyz",                   "/readyz",                         &[],     [It; 5]),
+        // what takes things away comes last
+        entry("POST", "/publications",             "/publications",                   &[],     admins_do),
+        entry("POST", "/servers/{id}/removal",     "/servers/{server}/removal",       &[],     [Login, Nothing, No, Done, Nothing]),
+        entry("POST", "/owners/{id}/removal",      "/owners/{owner}/removal",         &[],     admins_do),
+        entry("POST", "/owners/{id}/restoration",  "/owners/{owner}/restoration",     &[],     admins_do),
+    ]
+}
+
+/// What only Nordwind's people may read.
+const SECRETS: [&str; 8] = ["Nordwind", "nord-web", "nord-old", "10.11.12.13", "secret-server-id", "behind the third door", "nord-rack", "all nord-light is gone"];
+
+struct Scene {
+    house: House,
+    server: i64,
+    gone: i64,
+    alert: String,
+    publication: String,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let house = House::new().await;
+        let server = house.server(house.nordwind, "secret-server-id", "nord-web", "10.11.12.13").await;
+        let gone = house.server(house.nordwind, "secret-old", "nord-old", "10.11.12.14").await;
+        let sql = "update servers set comment = 'behind the third door', labels = '{\"rack\": \"nord-rack\"}' where id = $1";
+        house.db.execute(sql, &[&server]).await.unwrap();
+        house.db.execute("update servers set removed_at = now() where id = $1", &[&gone]).await.unwrap();
+        house.told(&[alert("secret-server-id").label("rack", "nord-rack").summary("all nord-light is gone")]).await;
+        house.posted("nord-rack is no JSON").await.expect(400);
+        house.db.batch_execute("insert into publications (user_name, revision, state, servers, reason) values ('root', 'x', 'failed', 1, 'nord-web')").await.unwrap();
+        let alert = house.column("select id::text from alerts").await.remove(0);
+        let publication = house.column("select id::text from publications").await.remove(0);
+        Self { house, server, gone, alert, publication }
+    }
+
+    async fn ask(&self, entry: &Entry, person: &Person) -> Page {
+        let path = entry.asked
+            .replace("{owner}", &self.house.nordwind.to_string())
+            .replace("{server}", &self.server.to_string())
+            .replace("{gone}", &self.gone.to_string())
+            .replace("{alert}", &self.alert)
+            .replace("{publication}", &self.publication)
+            .replace("{secret}", "0123456789abcdef");
+        if entry.method == "GET" { person.get(&path).await } else { person.post(&path, entry.form).await }
+    }
+}
+
+fn got(page: &Page) -> Gets {
+    match page.status {
+        200 => It,
+        303 if page.leads_to().starts_with("/login") && !page.headers.contains_key(header::SET_COOKIE) => Login,
+        303 => Done,
+        401 if page.header("content-type") == "application/problem+json" => Problem,
+        403 => No,
+        404 => Nothing,
+        422 => Messages,
+        other => panic!("{other}: {}", page.text),
+    }
+}
+
+/// `POST /logout` leads to the login too.
+fn same(entry: &Entry, page: &Page, expected: Gets) -> bool {
+    let got = got(page);
+    got == expected || (entry.route == "/logout" && got == Login && expected == Done)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_door_opens_to_whom_it_should() {
+    let scene = Scene::new().await;
+    let mut wrong = Vec::new();
+    for entry in entries() {
+        let house = &scene.house;
+        let cast = [("anyone", house.anyone(), entry.anyone), ("charlie", house.charlie(), entry.charlie), ("bob", house.bob(), entry.bob), ("alice", house.alice(), entry.alice), ("root", house.root(), entry.root)];
+        if entry.route == "/logout" {
+            assert!(same(&entry, &scene.ask(&entry, &cast[0].1).await, Done));
+            continue;
+        }
+        for (name, person, expected) in cast {
+            let page = scene.ask(&entry, &person).await;
+            if !same(&entry, &page, expected) {
+                wrong.push(format!("{name}: {} {} gives {:?} (to {:?}) instead of {expected:?}", entry.method, entry.asked, got(&page), page.header("location")));
+            }
+            if matches!(name, "anyone" | "charlie") {
+                let told: Vec<_> = SECRETS.iter().filter(|secret| page.text.contains(*secret)).collect();
+                if !told.is_empty() {
+                    wrong.push(format!("{name} reads {told:?} at {} {}", entry.method, entry.asked));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_route_has_an_entry() {
+    let entries = entries();
+    let mut missing = Vec::new();
+    for route in routes() {
+        for method in route.methods {
+            if !entries.iter().any(|entry| entry.route == route.path && entry.method == *method) {
+                missing.push(format!("{method} {}", route.path));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "who may open these? {missing:#?}");
+    for entry in entries {
+        let route = routes().into_iter().find(|route| route.path == entry.route && route.methods.contains(&entry.method));
+        let route = route.unwrap_or_else(|| panic!("there is no {} {} any more", entry.method, entry.route));
+        // the table's own word on the door
+        match route.door {
+            Door::Open => {}
+            Door::User => assert_eq!(entry.anyone, Login, "{}", entry.route),
+            Door::Admin => assert_eq!([entry.anyone, entry.charlie, entry.bob, entry.alice], [Login, Nothing, Nothing, Nothing], "{}", entry.route),
+            Door::Webhook => assert_eq!(entry.anyone, Problem, "{}", entry.route),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_takes_no_other_methods() {
+    let house = House::new().await;
+    for route in routes() {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            if route.methods.contains(&method.as_str()) {
+                continue;
+            }
+            let path = route.path.replace("{id}", "1").replace("{secret}", "x").replace("{hash}", "x").replace("{name}", "x");
+            let request = Request::builder().method(method.clone()).uri(&path).body(Body::empty()).unwrap();
+            let answer = house.root().send(request).await;
+            // a literal path may be a parameter's value to another route: /owners/new takes POST as /owners/{id} does
+            assert!(matches!(answer.status, 405 | 404), "{method} {path}: {}", answer.status);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_and_what_is_not_yours_look_alike() {
+    let scene = Scene::new().await;
+    let charlie = scene.house.charlie();
+    // the first page notes when the session was last used, by a cookie
+    charlie.get("/").await.expect(200);
+    for (path, theirs) in [("/owners/", scene.house.nordwind.to_string()), ("/servers/", scene.server.to_string()), ("/alerts/", scene.alert.clone()), ("/thresholds?owner=", scene.house.nordwind.to_string()), ("/alerts?server=", scene.server.to_string())] {
+        let yours = charlie.get(&format!("{path}{theirs}")).await.expect(404);
+        let none = charlie.get(&format!("{path}987654321")).await.expect(404);
+        let without_id = |page: &Page, id: &str| page.text.replace(id, "…");
+        assert_eq!(without_id(&yours, &theirs), without_id(&none, "987654321"), "{path}");
+        let names = |page: &Page| page.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&yours), names(&none), "{path}");
+    }
+}

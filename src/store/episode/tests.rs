@@ -1,7 +1,5 @@
 //! The rules one by one, then all of them on histories that arrive in any order.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;

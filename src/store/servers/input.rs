@@ -81,11 +81,18 @@ impl ServerInput {
         }
     }
 
-    /// Checks every field. `known` is the address the server already has, which needs no leave
+    /// Checks every field. `known` is what the form changes: its address and port need no leave
     /// anew; `ours` are the labels that only prommgr sets.
-    pub async fn check(&self, reach: Reach<'_>, known: Option<&str>, ours: [&str; 2]) -> Result<NewServer> {
+    pub async fn check(&self, reach: Reach<'_>, known: Option<&Server>, ours: [&str; 2]) -> Result<NewServer> {
         let mut fields = Fields::default();
         let name = check_line(&self.name, 200, &mut fields, "name");
+        let port = match self.port.trim() {
+            "" => 9100,
+            text => text.parse().ok().filter(|port| (1..=65535).contains(port)).unwrap_or_else(|| {
+                fields.add("port", "A port is a number from 1 to 65535; node_exporter's is 9100.");
+                0
+            }),
+        };
         let address = match Address::parse(&self.address) {
             Err(why) => {
                 fields.add("address", why);
@@ -93,20 +100,14 @@ impl ServerInput {
             }
             Ok(address) => {
                 let text = address.to_string();
-                if known != Some(text.as_str())
+                let same = known.is_some_and(|server| server.address == text && server.port == port);
+                if !same
                     && let Err(why) = address.check(reach).await
                 {
                     fields.add("address", why);
                 }
                 text
             }
-        };
-        let port = match self.port.trim() {
-            "" => 9100,
-            text => text.parse().ok().filter(|port| (1..=65535).contains(port)).unwrap_or_else(|| {
-                fields.add("port", "A port is a number from 1 to 65535; node_exporter's is 9100.");
-                0
-            }),
         };
         let job = self.job.trim();
         if job.is_empty() || job.chars().count() > 100 || job.chars().any(char::is_control) {

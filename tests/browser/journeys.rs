@@ -1,0 +1,420 @@
+//! The journeys, in the order in which they are walked.
+
+use serde_json::json;
+
+use crate::audit::{look_at, quiet, weigh};
+use crate::browser::{Browser, ENTER, ESCAPE, TAB};
+use crate::{World, delivery};
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn log_in(browser: &Browser, password: &str) {
+    browser.fill("Name", "root").await;
+    browser.fill("Password", password).await;
+    browser.press("Log in").await;
+}
+
+/// The one-time link makes the first admin, who can log out and in again.
+pub async fn first_admin(world: &World) {
+    let browser = &world.browser;
+    browser.go(&world.setup_link).await;
+    look_at(browser, "setup").await;
+    browser.fill("Name", "root").await;
+    browser.fill("Password", PASSWORD).await;
+    browser.fill("Password, once more", "something else").await;
+    browser.press("Make the first admin").await;
+    assert_eq!(browser.complaint("Password, once more").await, "The two passwords differ.");
+    browser.holds_value("Name", "root").await;
+    browser.fill("Password", PASSWORD).await;
+    browser.fill("Password, once more", PASSWORD).await;
+    browser.press("Make the first admin").await;
+    browser.says("Welcome.").await;
+    browser.at("/").await;
+
+    browser.press("root").await;
+    browser.press("Log out").await;
+    browser.at("/login").await;
+    look_at(browser, "login").await;
+    log_in(browser, "wrong").await;
+    browser.reads("[role=alert]", &["That name and password do not belong together."]).await;
+    browser.holds_value("Name", "root").await;
+    browser.holds("document.activeElement.name === 'password'").await;
+    look_at(browser, "login-wrong").await;
+
+    // back to where one was going
+    browser.go("/servers?state=up").await;
+    log_in(browser, PASSWORD).await;
+    browser.at("/servers?state=up").await;
+    quiet(browser, &["422 (Unprocessable"]).await;
+}
+
+/// The dashboard leads from nothing to a server that Prometheus scrapes.
+pub async fn first_steps(world: &World) {
+    let browser = &world.browser;
+    browser.go("/").await;
+    look_at(browser, "first-steps").await;
+    browser.go("/servers").await;
+    look_at(browser, "servers-none").await;
+    browser.go("/").await;
+    browser.press("Add an owner").await;
+    browser.fill("Name", "Nordwind").await;
+    browser.fill("External id", "11").await;
+    browser.press("Add owner").await;
+    browser.at_one_of("/owners").await;
+    browser.go("/").await;
+    browser.press("Add a server").await;
+    browser.fill("Name", "web-1").await;
+    browser.fill("Address", "127.0.0.1").await;
+    browser.fill("Port", &world.stack.node_exporter.to_string()).await;
+    browser.press("Labels, ids and how to scrape").await;
+    browser.fill("External id", "4386").await;
+    browser.press("Add server").await;
+    browser.says("web-1 is added.").await;
+    browser.at_one_of("/servers").await;
+    look_at(browser, "server-new").await;
+    browser.go("/").await;
+    browser.press("Look and publish").await;
+    browser.at("/publications").await;
+    browser.says("The first publication: the built-in rules and 1 server").await;
+    browser.holds("document.querySelectorAll('details.diff').length > 1").await;
+    look_at(browser, "publications-first").await;
+    browser.press("Publish").await;
+    browser.at_one_of("/publications").await;
+    browser.says("In force").await;
+    look_at(browser, "publication").await;
+    browser.go("/").await;
+    browser.count(".steps", 0).await;
+    quiet(browser, &[]).await;
+}
+
+/// What is wrong is said where it is, and nothing that was typed is lost.
+pub async fn bad_form(world: &World) {
+    let browser = &world.browser;
+    browser.go("/servers").await;
+    browser.press_in("main", "Add server").await;
+    browser.fill("Address", "http://db-1").await;
+    browser.fill("Port", "99999").await;
+    browser.fill("Comment", "the database").await;
+    browser.press("Labels, ids and how to scrape").await;
+    browser.fill("Labels", "rack=7\njob=x").await;
+    browser.press("Add server").await;
+    assert!(browser.complaint("Port").await.starts_with("A port is a number from 1 to 65535"));
+    for field in ["Name", "Address", "Labels"] {
+        assert!(!browser.complaint(field).await.is_empty());
+    }
+    browser.holds("performance.getEntriesByType('navigation')[0].responseStatus === 422").await;
+    for (field, typed) in [("Address", "http://db-1"), ("Port", "99999"), ("Comment", "the database"), ("Labels", "rack=7\njob=x")] {
+        browser.holds_value(field, typed).await;
+    }
+    look_at(browser, "server-bad").await;
+    browser.fill("Name", "db-1").await;
+    browser.fill("Address", "127.0.0.1").await;
+    browser.fill("Port", "9187").await;
+    browser.fill("Labels", "rack=7").await;
+    browser.press("Add server").await;
+    browser.says("db-1 is added.").await;
+    browser.says("rack=7").await;
+    quiet(browser, &["422 (Unprocessable"]).await;
+}
+
+/// Removing asks first, naming the server, and can be taken back.
+pub async fn remove_and_undo(world: &World) {
+    let browser = &world.browser;
+    browser.go("/servers").await;
+    browser.press("Actions for db-1").await;
+    look_at(browser, "servers-menu").await;
+    browser.press("Remove…").await;
+    browser.says("Remove db-1?").await;
+    browser.says("127.0.0.1:9187 of Nordwind is no longer watched after the next publication.").await;
+    look_at(browser, "servers-dialog").await;
+    browser.press("Cancel").await;
+    browser.count("dialog", 0).await;
+    browser.press("Remove…").await;
+    browser.press("Remove server").await;
+    browser.says("db-1 is removed.").await;
+    browser.reads("tbody a.through", &["web-1"]).await;
+    look_at(browser, "servers-undo").await;
+    browser.press("Undo").await;
+    browser.says("db-1 is back.").await;
+    browser.at_one_of("/servers").await;
+    browser.go("/servers").await;
+    browser.reads("tbody a.through", &["db-1", "web-1"]).await;
+    quiet(browser, &[]).await;
+}
+
+/// The list answers while one types; the URL and the way back go along.
+pub async fn search_as_you_type(world: &World) {
+    let browser = &world.browser;
+    browser.go("/servers").await;
+    browser.script("window.same = true", json!([])).await;
+    browser.press_in("main", "Search name, address, comment").await;
+    browser.keys("data").await;
+    browser.reads("tbody a.through", &["db-1"]).await;
+    browser.at("/servers?q=data").await;
+    browser.holds("window.same && document.activeElement.name === 'q' && document.activeElement.value === 'data'").await;
+    browser.keys("zz").await;
+    browser.says("Nothing found").await;
+    look_at(browser, "servers-nothing").await;
+    browser.back().await;
+    browser.at("/servers?q=data").await;
+    browser.reads("tbody a.through", &["db-1"]).await;
+    browser.holds_value("Search name, address, comment", "data").await;
+    browser.back().await;
+    browser.at("/servers").await;
+    browser.reads("tbody a.through", &["db-1", "web-1"]).await;
+    browser.holds_value("Search name, address, comment", "").await;
+    browser.choose("State", "Paused").await;
+    browser.at("/servers?state=paused").await;
+    browser.says("Nothing found").await;
+    quiet(browser, &[]).await;
+}
+
+/// A long history: pages, filters, one alert.
+pub async fn alerts(world: &World) {
+    let browser = &world.browser;
+    browser.go("/alerts").await;
+    browser.says("No alerts so far").await;
+    look_at(browser, "alerts-none").await;
+    assert_eq!(world.deliver(delivery()).await, 200);
+    assert_eq!(world.deliver("{ this is not JSON".into()).await, 400);
+    browser.reload().await;
+    browser.says("120 alerts").await;
+    browser.says("Disk /srv/0 will fill up").await;
+    browser.count("tbody tr", 50).await;
+    browser.script("window.same = true", json!([])).await;
+    browser.press("Older").await;
+    browser.says("Disk /srv/50 will fill up").await;
+    browser.press("Older").await;
+    browser.says("Disk /srv/119 will fill up").await;
+    browser.count("tbody tr", 20).await;
+    browser.count("[rel=next]", 0).await;
+    browser.press("Newer").await;
+    browser.says("Disk /srv/50 will fill up").await;
+    browser.holds("window.same === true && location.search.includes('before=')").await;
+    browser.choose("State", "Open").await;
+    browser.at("/alerts?state=open").await;
+    browser.says("40 alerts").await;
+    browser.choose("Severity", "Warning").await;
+    browser.says("20 alerts").await;
+    browser.press_in("main", "Search alerts").await;
+    browser.keys("srv/117").await;
+    browser.says("1 alert").await;
+    browser.count("tbody tr", 1).await;
+    browser.press_in("tbody", "The disk will fill up").await;
+    browser.at_one_of("/alerts").await;
+    browser.says("It has little room left.").await;
+    browser.says("Nordwind").await;
+    browser.says("/srv/117").await;
+    browser.press_in("main", "web-1").await;
+    browser.at_one_of("/servers").await;
+    browser.says("Wrong now").await;
+    quiet(browser, &[]).await;
+}
+
+/// A threshold says where it comes from, is changed for one owner, and given back.
+pub async fn thresholds(world: &World) {
+    let browser = &world.browser;
+    let row = "#cpu_threshold_exceeded-warning";
+    let source = format!("{row} .source");
+    browser.go("/thresholds").await;
+    browser.reads(&source, &["Built in"]).await;
+    let value = browser.script("return document.querySelector(arguments[0]).ariaLabel", json!([format!("{row} [name=value]")])).await;
+    let value = value.as_str().unwrap();
+    let what = browser.script("return document.querySelector(arguments[0]).ariaLabel", json!([format!("{row} .save")])).await;
+    let save = what.as_str().unwrap();
+    browser.fill(value, "85").await;
+    browser.press(save).await;
+    browser.reads(&source, &["Default"]).await;
+    browser.choose("Owner", "Nordwind").await;
+    browser.at("/thresholds?owner=1").await;
+    browser.reads(&source, &["Default"]).await;
+    browser.holds_value(value, "85").await;
+    browser.fill(value, "lots").await;
+    browser.press(save).await;
+    assert!(!browser.complaint(value).await.is_empty());
+    browser.holds_value(value, "lots").await;
+    look_at(browser, "thresholds-bad").await;
+    browser.fill(value, "61").await;
+    browser.press(save).await;
+    browser.reads(&source, &["Nordwind"]).await;
+    browser.holds_value(value, "61").await;
+    look_at(browser, "thresholds-owner").await;
+    browser.press_in(row, &format!("Reset {} to above 85 %", &save["Save ".len()..])).await;
+    browser.reads(&source, &["Default"]).await;
+    browser.holds_value(value, "85").await;
+    quiet(browser, &["422 (Unprocessable"]).await;
+}
+
+/// The chosen theme is in the page as it is served, so nothing flashes.
+pub async fn theme(world: &World) {
+    let browser = &world.browser;
+    let served = "const done = arguments[0]; fetch('/servers').then((page) => page.text()).then((html) => \
+        done(new DOMParser().parseFromString(html, 'text/html').documentElement.dataset.theme ?? null))";
+    browser.go("/owners").await;
+    for (name, theme) in [("Dark", json!("dark")), ("Light", json!("light")), ("System", json!(null))] {
+        browser.press("root").await;
+        browser.press(name).await;
+        browser.holds(&format!("(document.documentElement.dataset.theme ?? null) === {theme}")).await;
+        browser.at("/owners").await;
+        assert_eq!(browser.script_async(served, json!([])).await, theme);
+        let scheme = theme.as_str().unwrap_or("light dark");
+        browser.holds(&format!("getComputedStyle(document.documentElement).colorScheme === '{scheme}'")).await;
+    }
+    quiet(browser, &[]).await;
+}
+
+/// Everything by keys.
+pub async fn keys(world: &World) {
+    let browser = &world.browser;
+    browser.go("/").await;
+    browser.keys("gs").await;
+    browser.at("/servers").await;
+    browser.keys("/").await;
+    browser.holds("document.activeElement.name === 'q' && document.activeElement.value === ''").await;
+    // in a field they are only letters
+    browser.keys("gs?").await;
+    browser.holds_value("Search name, address, comment", "gs?").await;
+    browser.go("/servers").await;
+    browser.keys("?").await;
+    browser.says("Search this list").await;
+    browser.holds("document.activeElement.closest('dialog') !== null").await;
+    look_at(browser, "keys").await;
+    browser.keys(ESCAPE).await;
+    browser.count("dialog", 0).await;
+    // the first Tab offers to skip the menu
+    browser.go("/servers").await;
+    browser.keys(TAB).await;
+    browser.holds("document.activeElement.matches('.skip') && document.activeElement.getBoundingClientRect().width > 50").await;
+    browser.keys(ENTER).await;
+    tab_to(browser, "Actions for db-1").await;
+    browser.keys(ENTER).await;
+    browser.holds("document.activeElement.parentElement.open").await;
+    tab_to(browser, "Remove…").await;
+    browser.keys(ENTER).await;
+    browser.says("Remove db-1?").await;
+    browser.keys(ESCAPE).await;
+    browser.count("dialog", 0).await;
+    browser.holds("document.activeElement.textContent.trim() === 'Remove…'").await;
+    browser.keys(ESCAPE).await;
+    browser.count("details[open]", 0).await;
+    browser.holds("document.activeElement.ariaLabel === 'Actions for db-1'").await;
+    for (key, place) in [("a", "/alerts"), ("o", "/owners"), ("t", "/thresholds"), ("p", "/publications"), ("d", "/")] {
+        browser.keys(&format!("g{key}")).await;
+        browser.at(place).await;
+    }
+    quiet(browser, &[]).await;
+}
+
+/// Presses Tab until the thing of this name has the focus, and shows it.
+async fn tab_to(browser: &Browser, name: &str) {
+    for _ in 0..30 {
+        browser.keys(TAB).await;
+        let focused = "const { ariaLabel, textContent } = document.activeElement; return ariaLabel ?? textContent.trim()";
+        if browser.script(focused, json!([])).await == name {
+            browser.holds("getComputedStyle(document.activeElement).outlineStyle === 'solid'").await;
+            return;
+        }
+    }
+    panic!("Tab does not reach `{name}`");
+}
+
+/// On a phone the menu can be used with a thumb.
+pub async fn phone(world: &World) {
+    let browser = &world.browser;
+    browser.resize(360).await;
+    browser.go("/").await;
+    for (entry, place) in [("Alerts", "/alerts"), ("Servers", "/servers"), ("Owners", "/owners"), ("Thresholds", "/thresholds"), ("Publications", "/publications"), ("Dashboard", "/")] {
+        let small = "return [...document.querySelectorAll('.nav a')].map((entry) => entry.getBoundingClientRect()) \
+            .filter(({ left, right, width, height }) => left < 0 || right > 360 || width < 40 || height < 40).length";
+        assert_eq!(browser.script(small, json!([])).await, 0, "an entry of the menu is too small or outside");
+        let href = format!(".nav a[href='{place}']");
+        browser.script("document.querySelector(arguments[0]).ariaLabel = arguments[1]", json!([href, entry])).await;
+        browser.press_in("nav", entry).await;
+        browser.at(place).await;
+    }
+    browser.resize(1280).await;
+    quiet(browser, &[]).await;
+}
+
+/// By a name, without TLS: browsers send less there, and prommgr must not need it.
+pub async fn plain_http(world: &World) {
+    let browser = &world.browser;
+    let base = format!("http://lan.test:{}", world.stack.prommgr.port());
+    browser.go(&format!("{base}/login")).await;
+    browser.holds("!isSecureContext").await;
+    log_in(browser, PASSWORD).await;
+    browser.at("/").await;
+    browser.go(&format!("{base}/owners/new")).await;
+    browser.fill("Name", "Acme").await;
+    browser.press("Add owner").await;
+    browser.at_one_of("/owners").await;
+    browser.press_in("main", "Remove owner…").await;
+    browser.press("Remove owner").await;
+    browser.says("Acme is removed.").await;
+    browser.press("root").await;
+    browser.press("Log out").await;
+    browser.at("/login").await;
+    quiet(browser, &[]).await;
+}
+
+/// Every page works where no script runs.
+pub async fn without_scripts(world: &World) {
+    let browser = &world.plain;
+    browser.go("/servers").await;
+    browser.holds("matchMedia('(scripting: none)').matches && !document.cookie.includes('tz')").await;
+    log_in(browser, PASSWORD).await;
+    browser.at("/servers").await;
+    browser.press_in("main", "Add server").await;
+    browser.fill("Name", "mail-1").await;
+    browser.fill("Address", "192.0.2.7").await;
+    browser.press("Add server").await;
+    browser.says("mail-1 is added.").await;
+    browser.go("/servers").await;
+    browser.fill("Search name, address, comment", "192.0.2").await;
+    browser.press_in("main", "Search").await;
+    browser.at("/servers?q=192.0.2&owner=&state=").await;
+    browser.reads("tbody a.through", &["mail-1"]).await;
+    browser.press("Actions for mail-1").await;
+    browser.press("Pause").await;
+    browser.says("mail-1 is paused").await;
+    browser.press_in("nav", "Thresholds").await;
+    browser.choose("Owner", "Nordwind").await;
+    browser.press("Show").await;
+    browser.at("/thresholds?owner=1").await;
+    browser.go("/alerts").await;
+    browser.choose("State", "Closed").await;
+    browser.press_in("main", "Search").await;
+    browser.says("80 alerts").await;
+    browser.press("Older").await;
+    browser.count("tbody tr", 30).await;
+    browser.press("Newer").await;
+    browser.count("tbody tr", 50).await;
+    browser.press("Keys ?").await;
+    browser.says("Search this list").await;
+    browser.press("Close").await;
+    quiet(browser, &[]).await;
+}
+
+/// Each page by itself: light, quick, in both themes and on a phone.
+pub async fn every_page(world: &World) {
+    let browser = &world.browser;
+    browser.go("/alerts?state=open").await;
+    let first = "return document.querySelector('tbody a.through').getAttribute('href')";
+    let open = browser.script(first, json!([])).await;
+    browser.go("/alerts?state=closed").await;
+    let closed = browser.script(first, json!([])).await;
+    let pages = [
+        ("dashboard", "/"), ("alerts", "/alerts"), ("alert-open", open.as_str().unwrap()), ("alert-closed", closed.as_str().unwrap()),
+        ("alerts-filtered", "/alerts?state=open&severity=warning&server=1&from=2026-01-01"), ("quarantine", "/alerts/quarantine"),
+        ("servers", "/servers"), ("server", "/servers/1"), ("server-add", "/servers/new"), ("server-edit", "/servers/2/edit"),
+        ("owners", "/owners"), ("owner", "/owners/1"), ("owner-add", "/owners/new"), ("owner-edit", "/owners/1/edit"),
+        ("thresholds", "/thresholds"), ("thresholds-server", "/thresholds?owner=1&server=1"),
+        ("publications", "/publications"), ("missing", "/servers/999"),
+    ];
+    for (name, path) in pages {
+        weigh(browser, path).await;
+        browser.script("for (const part of document.querySelectorAll('main details.diff')) part.open = true", json!([])).await;
+        look_at(browser, name).await;
+    }
+    quiet(browser, &["/servers/999 - Failed to load resource: the server responded with a status of 404"]).await;
+}
