@@ -25,6 +25,8 @@ const WORDS: &str = include_str!("words.js");
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 pub const ESCAPE: &str = "\u{e00c}";
+const UP: &str = "\u{e013}";
+const DOWN: &str = "\u{e015}";
 
 /// chromedriver, which starts and ends the browsers.
 pub struct Driver {
@@ -195,6 +197,15 @@ impl Browser {
         .await;
     }
 
+    /// Puts the cursor into the field of this name.
+    pub async fn focus(&self, label: &str) {
+        self.until(format!("`{label}` has the cursor"), async || {
+            let element = self.element("field", json!([label])).await?;
+            self.post(&format!("{element}/click"), json!({})).await
+        })
+        .await;
+    }
+
     /// Writes into the field of this name, instead of what stands there.
     pub async fn fill(&self, label: &str, text: &str) {
         self.until(format!("`{label}` is filled"), async || {
@@ -205,11 +216,15 @@ impl Browser {
         .await;
     }
 
-    /// Chooses from the list of this name.
+    /// Chooses from the list of this name, by the arrow keys: chromedriver's click on an option tells the
+    /// page less than a person's does.
     pub async fn choose(&self, label: &str, option: &str) {
         self.until(format!("`{option}` is chosen as `{label}`"), async || {
-            let element = self.element("option", json!([label, option])).await?;
-            self.post(&format!("{element}/click"), json!({})).await
+            let element = self.element("field", json!([label])).await?;
+            let steps = self.words("steps", json!([label, option])).await?;
+            let steps = steps.as_i64().ok_or_else(|| format!("there is no such choice but {steps}"))?;
+            let key = if steps < 0 { UP } else { DOWN };
+            self.post(&format!("{element}/value"), json!({ "text": key.repeat(steps.unsigned_abs() as usize) })).await
         })
         .await;
     }
@@ -243,7 +258,7 @@ impl Browser {
     }
 
     async fn place(&self) -> Result<String, String> {
-        let here = self.try_script("return document.readyState === 'loading' ? '' : location.pathname + location.search", json!([])).await?;
+        let here = self.try_script("return document.readyState !== 'complete' ? 'on its way' : location.pathname + location.search", json!([])).await?;
         Ok(here.as_str().unwrap_or_default().to_owned())
     }
 
@@ -316,6 +331,13 @@ impl Browser {
         let (height, mobile) = if width < 500 { (740, true) } else { (900, false) };
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
         self.cdp("Emulation.setDeviceMetricsOverride", size).await;
+        self.drawn("").await;
+    }
+
+    /// Runs a statement in the page, and waits until what it changed is drawn.
+    pub async fn drawn(&self, statement: &str) {
+        let frames = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))";
+        self.script_async(&format!("{statement}; {frames}"), json!([])).await;
     }
 
     /// A log of the browser since it was last asked: `browser` or `performance`.

@@ -147,7 +147,7 @@ pub async fn search_as_you_type(world: &World) {
     let browser = &world.browser;
     browser.go("/servers").await;
     browser.script("window.same = true", json!([])).await;
-    browser.press_in("main", "Search name, address, comment").await;
+    browser.focus("Search name, address, comment").await;
     browser.keys("data").await;
     browser.reads("tbody a.through", &["db-1"]).await;
     browser.at("/servers?q=data").await;
@@ -196,11 +196,11 @@ pub async fn alerts(world: &World) {
     browser.says("40 alerts").await;
     browser.choose("Severity", "Warning").await;
     browser.says("20 alerts").await;
-    browser.press_in("main", "Search alerts").await;
+    browser.focus("Search alerts").await;
     browser.keys("srv/117").await;
     browser.says("1 alert").await;
     browser.count("tbody tr", 1).await;
-    browser.press_in("tbody", "The disk will fill up").await;
+    browser.press_in("tbody", "Disk fills up").await;
     browser.at_one_of("/alerts").await;
     browser.says("It has little room left.").await;
     browser.says("Nordwind").await;

@@ -1,6 +1,7 @@
 //! What people do, in a real Chromium, against a real prommgr with a real Prometheus: one browser
 //! with scripts and one without share a stack, and a journey goes on where the one before ended.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![allow(unreachable_pub, reason = "nothing is reachable from outside a test binary")]
 
 mod audit;
 mod browser;
@@ -41,7 +42,10 @@ impl World {
 
     /// Walks a journey. When it fails, pictures of both browsers are saved.
     async fn walk(&self, name: &str, journey: impl Future<Output = ()>) {
-        let Err(panic) = AssertUnwindSafe(journey).catch_unwind().await else { return };
+        let t = std::time::Instant::now();
+        let r = AssertUnwindSafe(journey).catch_unwind().await;
+        eprintln!("T {name} {:?}", t.elapsed());
+        let Err(panic) = r else { return };
         let mut seen = Vec::new();
         for (browser, who) in [(&self.browser, "browser"), (&self.plain, "plain")] {
             match tokio::time::timeout(Duration::from_secs(10), browser.save(&saved(), &format!("{name}-{who}"))).await {

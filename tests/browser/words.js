@@ -17,9 +17,10 @@ const one = (elements, wanted) => {
 
 const pressable = (within, wanted) => one(all("a[href], button, summary, input[type=checkbox]").filter((element) => element.closest(within)), wanted);
 const field = (label) => one(all("input, select, textarea"), label);
-const option = (label, text) => {
-  const select = field(label);
-  return [...(select.options ?? [])].find((option) => fold(option.text) === text) ?? `${select}`;
+const steps = (label, text) => {
+  const { options, selectedIndex } = field(label);
+  const names = [...(options ?? [])].map((option) => fold(option.text));
+  return names.includes(text) ? names.indexOf(text) - selectedIndex : names;
 };
 const value = (label) => field(label).value;
 const complaint = (label) => {

@@ -4,8 +4,9 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::{Map, Value, json};
 
-use crate::house::{House, Person, TOKEN};
+use crate::house::{House, TOKEN};
 use crate::page::Page;
+use crate::person::Person;
 
 /// The version 3 sample of the product's description, as it stands there.
 pub const SAMPLE: &str = r#"{"alerts": [

@@ -1,7 +1,8 @@
 //! The history of alerts, as the owner's people and admins see it.
 
 use crate::alertmanager::{alert, notification};
-use crate::house::{House, Person};
+use crate::house::House;
+use crate::person::Person;
 
 /// Two servers of Nordwind and one of Südstern, and alerts of every kind.
 async fn busy() -> (House, i64) {

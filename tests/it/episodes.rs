@@ -6,7 +6,8 @@ use rand::seq::SliceRandom;
 use serde_json::json;
 
 use crate::alertmanager::{Alert, alert, delivery, notification};
-use crate::house::{House, Person};
+use crate::house::House;
+use crate::person::Person;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeats_make_no_rows() {

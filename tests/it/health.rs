@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::house::{House, Person};
+use crate::house::House;
+use crate::person::Person;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_house_in_order_lives_and_can_serve() {

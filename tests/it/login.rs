@@ -5,8 +5,9 @@ use axum::http::{Request, header};
 use prommgr::store::scope::All;
 use prommgr::store::users;
 
-use crate::house::{House, PASSWORD, Person};
+use crate::house::{House, PASSWORD};
 use crate::page::Page;
+use crate::person::Person;
 
 async fn log_in(person: &Person, name: &str, password: &str) -> Page {
     person.post("/login", &[("username", name), ("password", password)]).await

@@ -4,11 +4,14 @@
 #![allow(unreachable_pub, reason = "nothing is reachable from outside a test binary")]
 
 mod alertmanager;
+mod cluster;
 mod house;
 mod page;
+mod person;
 mod prometheus;
 
 mod alerts;
+mod dashboard;
 mod episodes;
 mod health;
 mod house_rules;
@@ -24,3 +27,4 @@ mod strangers;
 mod thresholds;
 mod tls;
 mod webhook;
+mod worker;

@@ -26,6 +26,7 @@ struct Inner {
     refuses: Mutex<Option<String>>,
     in_force: Mutex<Option<String>>,
     reloads: AtomicUsize,
+    up: Mutex<Vec<(String, String, bool)>>,
 }
 
 impl Prometheus {
@@ -34,7 +35,7 @@ impl Prometheus {
         let inner = Arc::new(Inner::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().route("/api/v1/rules", get(rules)).route("/-/reload", post(reload)).with_state(inner.clone());
+        let router = Router::new().route("/api/v1/rules", get(rules)).route("/-/reload", post(reload)).route("/api/v1/query", post(query)).with_state(inner.clone());
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, router, 100, stop.clone()));
         Self { url, inner, _stop: stop.drop_guard() }
@@ -53,6 +54,12 @@ impl Prometheus {
     /// Has it accept again.
     pub fn relents(&self) {
         *self.inner.refuses.lock().unwrap() = None;
+    }
+
+    /// Has it see these servers: owner's and server's external id, and whether it reaches them.
+    pub fn sees(&self, servers: &[(&str, &str, bool)]) {
+        let servers = servers.iter().map(|(owner, server, up)| ((*owner).to_owned(), (*server).to_owned(), *up));
+        *self.inner.up.lock().unwrap() = servers.collect();
     }
 
     /// How often it was asked to reload.
@@ -86,4 +93,14 @@ async fn rules(State(inner): State<Arc<Inner>>) -> Json<Value> {
         .collect();
     let group = json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
     Json(json!({"status": "success", "data": {"groups": [group]}}))
+}
+
+/// Whatever is asked, the answer is which servers are up.
+async fn query(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let series = |(owner, server, up): &(String, String, bool)| {
+        let labels = json!({"cloudnet_owner_id": owner, "cloudnet_server_id": server});
+        json!({"metric": labels, "value": [1_790_000_000.0, if *up { "1" } else { "0" }]})
+    };
+    let result: Vec<_> = inner.up.lock().unwrap().iter().map(series).collect();
+    Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
 }

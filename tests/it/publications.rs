@@ -9,8 +9,9 @@ use prommgr::store::changes::Actor;
 use prommgr::store::publications;
 use prommgr::store::scope::All;
 
-use crate::house::{House, Person};
+use crate::house::House;
 use crate::page::Page;
+use crate::person::Person;
 use crate::prometheus::Prometheus;
 
 /// A house whose Prometheus reads its folder.

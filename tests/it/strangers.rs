@@ -6,8 +6,9 @@ use axum::http::{Method, Request, header};
 use prommgr::router::{Door, routes};
 
 use crate::alertmanager::alert;
-use crate::house::{House, Person};
+use crate::house::House;
 use crate::page::Page;
+use crate::person::Person;
 
 /// What somebody gets.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,8 @@
 //! Thresholds in their three layers.
 
-use crate::house::{House, Person};
+use crate::house::House;
 use crate::page::Page;
+use crate::person::Person;
 
 const CPU: &str = "tr#cpu_threshold_exceeded-warning";
 

@@ -11,7 +11,8 @@ use prommgr::store::Store;
 use prommgr::store::embedded::{self, Options};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use crate::house::{eventually, scratch};
+use crate::cluster::scratch;
+use crate::house::eventually;
 
 /// Certificates for `localhost`: the authority's, another authority's, the server's own and its key.
 fn certificates(dir: &Path) -> (PathBuf, PathBuf) {

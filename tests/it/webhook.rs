@@ -6,7 +6,8 @@ use base64::Engine;
 use serde_json::json;
 
 use crate::alertmanager::{Alert, SAMPLE, alert, delivery, notification};
-use crate::house::{House, Person, TOKEN};
+use crate::house::{House, TOKEN};
+use crate::person::Person;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sample_of_version_3_gives_two_alerts_that_owner_and_server_adopt() {

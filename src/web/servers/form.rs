@@ -180,24 +180,8 @@ pub async fn edit(
     let mut db = app.db().await?;
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
-    let typed = as_typed(&server);
+    let typed = ServerInput::of(&server);
     look.page(StatusCode::OK, &ServerForm::new(frame, Some(&server), Vec::new(), typed, &Fields::default()))
-}
-
-fn as_typed(server: &Server) -> ServerInput {
-    ServerInput {
-        owner_id: server.owner_id.to_string(),
-        name: server.name.clone(),
-        address: server.address.clone(),
-        port: server.port.to_string(),
-        external_id: server.external_id.clone(),
-        comment: server.comment.clone(),
-        labels: server.label_lines(),
-        enabled: server.enabled.then(|| "true".into()),
-        job: server.job.clone(),
-        scheme: server.scheme.clone(),
-        metrics_path: server.metrics_path.clone(),
-    }
 }
 
 /// `POST /servers/{id}`

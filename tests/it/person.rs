@@ -1,0 +1,92 @@
+//! People and their browsers: requests to the whole router, without a socket.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, header};
+use prommgr::app::App;
+use prommgr::router::router;
+use tower::ServiceExt;
+
+use crate::page::Page;
+
+/// Somebody with a browser of their own.
+pub struct Person {
+    house: Router,
+    jar: Mutex<BTreeMap<String, String>>,
+}
+
+impl Person {
+    /// Somebody who comes to this prommgr for the first time.
+    pub fn new(app: &App) -> Self {
+        Self { house: router(app.clone()), jar: Mutex::default() }
+    }
+
+    /// The value of a cookie; empty when there is none.
+    pub fn cookie(&self, name: &str) -> String {
+        self.jar.lock().unwrap().get(name).cloned().unwrap_or_default()
+    }
+
+    /// Puts a cookie into the jar.
+    pub fn plant(&self, name: &str, value: &str) {
+        self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Opens a page.
+    pub async fn get(&self, path: &str) -> Page {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Asks for the part of a page that htmx swaps.
+    pub async fn fragment(&self, path: &str) -> Page {
+        let request = Request::get(path).header("HX-Request", "true").header("HX-Request-Type", "partial");
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends a form.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
+    }
+
+    /// Sends a form that is accepted, and opens the page it leads to.
+    pub async fn does(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        let sent = self.post(path, form).await;
+        self.get(&sent.leads_to()).await.expect(200)
+    }
+
+    /// Presses a button of a page by its accessible name, with some fields of its form filled in.
+    pub async fn presses(&self, page: &Page, button: &str, fill: &[(&str, &str)]) -> Page {
+        let (path, mut form) = page.form_of(button);
+        for (name, value) in fill {
+            form.retain(|(field, _)| field != name);
+            form.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(&path, &form).await
+    }
+
+    /// Sends any request, with the cookies of this browser.
+    pub async fn send(&self, mut request: Request<Body>) -> Page {
+        let cookies: Vec<_> = self.jar.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        }
+        request.headers_mut().entry(header::HOST).or_insert("prommgr.test".parse().unwrap());
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = self.house.clone().oneshot(request).await.unwrap();
+        for line in response.headers().get_all(header::SET_COOKIE) {
+            let (name, rest) = line.to_str().unwrap().split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if rest.contains("Max-Age=0") {
+                self.jar.lock().unwrap().remove(name);
+            } else {
+                self.plant(name, value);
+            }
+        }
+        Page::read(what, response).await
+    }
+}
