@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::person;
 
 /// How long a page may take to say what is expected of it; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(8);
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Things of a page by their accessible names.
@@ -315,6 +315,15 @@ impl Browser {
             if held == value { Ok(()) } else { Err(format!("it holds {held}")) }
         })
         .await;
+    }
+
+    /// Where the link of this name leads.
+    pub async fn link(&self, name: &str) -> String {
+        self.until(format!("there is a link `{name}`"), async || {
+            let href = self.words("link", json!([name])).await?;
+            href.as_str().map(str::to_owned).ok_or_else(|| "there is none".to_owned())
+        })
+        .await
     }
 
     /// The message that is read out with a field which is marked as wrong.

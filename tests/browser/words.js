@@ -28,5 +28,6 @@ const complaint = (label) => {
   if (wrong.ariaInvalid !== "true") return null;
   return fold(wrong.getAttribute("aria-describedby").split(" ").map((id) => document.getElementById(id).textContent).join(" "));
 };
+const link = (wanted) => all("main a[href]").find((element) => name(element) === wanted)?.getAttribute("href");
 const texts = (css) => all(css).map((element) => fold(element.innerText));
 const said = () => fold((document.querySelector("dialog:modal") ?? document.querySelector("main") ?? document.body).innerText);

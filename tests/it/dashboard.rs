@@ -8,7 +8,10 @@ async fn an_empty_house_says_what_to_do_first() {
     let house = House::new().await;
     let page = house.root().get("/").await.expect(200);
     assert_eq!(page.one(".verdict"), "No server is watched yet.");
-    assert_eq!(page.all(".steps .title"), ["Add an owner (done)", "Add a server", "Publish"]);
+    assert_eq!(
+        page.all(".steps .title"),
+        ["Add an owner (done)", "Add a server", "Publish"]
+    );
     let page = house.alice().get("/").await.expect(200);
     assert!(!page.has(".steps") && !page.has(".waiting"));
 }
@@ -18,15 +21,42 @@ async fn what_is_wrong_now_stands_first_the_worst_on_top() {
     let house = House::new().await;
     house.server(house.nordwind, "1", "web", "10.0.0.1").await;
     house.server(house.suedstern, "1", "mail", "10.0.0.1").await;
-    let memory = alert("1").rule("mem_threshold_exceeded").severity("warning").began("08:00");
-    house.told(&[memory, alert("1").began("09:00"), alert("1").owner("12").began("09:30"), alert("2").began("07:00").ended("07:30")]).await;
+    let memory = alert("1")
+        .rule("mem_threshold_exceeded")
+        .severity("warning")
+        .began("08:00");
+    house
+        .told(&[
+            memory,
+            alert("1").began("09:00"),
+            alert("1").owner("12").began("09:30"),
+            alert("2").began("07:00").ended("07:30"),
+        ])
+        .await;
     let page = house.alice().get("/").await.expect(200);
     assert_eq!(page.one(".verdict"), "1 critical and 1 warning open.");
-    assert_eq!(page.all("section[aria-labelledby=wrong] a.through"), ["Down", "High memory use"]);
-    assert_eq!(page.all("section[aria-labelledby=newest] a.through"), ["Down"]);
+    assert_eq!(
+        page.all("section[aria-labelledby=wrong] a.through"),
+        ["Down", "High memory use"]
+    );
+    assert_eq!(
+        page.all("section[aria-labelledby=newest] a.through"),
+        ["Down"]
+    );
     assert!(page.one("title").starts_with("(2)"));
-    assert_eq!(house.charlie().get("/").await.one(".verdict"), "1 critical open.");
-    assert_eq!(house.root().get("/").await.all("section[aria-labelledby=wrong] a.through").len(), 3);
+    assert_eq!(
+        house.charlie().get("/").await.one(".verdict"),
+        "1 critical open."
+    );
+    assert_eq!(
+        house
+            .root()
+            .get("/")
+            .await
+            .all("section[aria-labelledby=wrong] a.through")
+            .len(),
+        3
+    );
     let part = house.alice().fragment("/").await.expect(200);
     assert!(part.has(".verdict") && !part.has("header"));
 }
@@ -34,9 +64,23 @@ async fn what_is_wrong_now_stands_first_the_worst_on_top() {
 #[tokio::test(flavor = "multi_thread")]
 async fn that_changes_wait_is_for_admins_to_know() {
     let house = House::new().await;
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
+    house
+        .alice()
+        .does(
+            "/servers",
+            &[
+                ("owner_id", "101"),
+                ("name", "web"),
+                ("address", "10.0.0.5"),
+                ("enabled", "true"),
+            ],
+        )
+        .await;
     let page = house.root().get("/").await;
-    assert_eq!(page.one(".waiting p"), "Not published yet: Server web added to Nordwind.");
+    assert_eq!(
+        page.one(".waiting p"),
+        "Not published yet: Server web added to Nordwind."
+    );
     assert!(!house.alice().get("/").await.has(".waiting"));
 }
 
@@ -46,11 +90,23 @@ async fn the_theme_is_remembered_in_a_cookie() {
     let alice = house.alice();
     let page = alice.get("/servers").await;
     assert!(!page.has("html[data-theme]"));
-    assert_eq!(alice.presses(&page, "Dark", &[]).await.leads_to(), "/servers");
+    assert_eq!(
+        alice.presses(&page, "Dark", &[]).await.leads_to(),
+        "/servers"
+    );
     let page = alice.get("/servers").await;
     assert_eq!(page.attrs("html", "data-theme"), ["dark"]);
     assert_eq!(page.attrs(".themes [aria-pressed=true]", "value"), ["dark"]);
     alice.presses(&page, "System", &[]).await.leads_to();
     assert!(!alice.get("/servers").await.has("html[data-theme]"));
-    assert_eq!(alice.post("/theme", &[("theme", "<script>"), ("next", "//evil.example")]).await.leads_to(), "/");
+    assert_eq!(
+        alice
+            .post(
+                "/theme",
+                &[("theme", "<script>"), ("next", "//evil.example")]
+            )
+            .await
+            .leads_to(),
+        "/"
+    );
 }

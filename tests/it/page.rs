@@ -17,7 +17,12 @@ impl Page {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Self { what, status: parts.status.as_u16(), headers: parts.headers, text }
+        Self {
+            what,
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text,
+        }
     }
 
     /// Itself, when it has this status.
@@ -42,12 +47,16 @@ impl Page {
 
     /// A header; empty when it is absent.
     pub fn header(&self, name: &str) -> String {
-        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default()
     }
 
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{} said no JSON ({error}): {}", self.what, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{} said no JSON ({error}): {}", self.what, self.text))
     }
 
     fn html(&self) -> Html {
@@ -56,14 +65,23 @@ impl Page {
 
     /// The texts of all elements that a selector finds.
     pub fn all(&self, css: &str) -> Vec<String> {
-        self.html().select(&Selector::parse(css).unwrap()).map(text).collect()
+        self.html()
+            .select(&Selector::parse(css).unwrap())
+            .map(text)
+            .collect()
     }
 
     /// The text of the one element that a selector finds.
     #[track_caller]
     pub fn one(&self, css: &str) -> String {
         let mut found = self.all(css);
-        assert_eq!(found.len(), 1, "{css} on {}: {found:?}, said: {}", self.what, self.said());
+        assert_eq!(
+            found.len(),
+            1,
+            "{css} on {}: {found:?}, said: {}",
+            self.what,
+            self.said()
+        );
         found.remove(0)
     }
 
@@ -74,7 +92,9 @@ impl Page {
     /// An attribute of every element that a selector finds.
     pub fn attrs(&self, css: &str, name: &str) -> Vec<String> {
         let html = self.html();
-        html.select(&Selector::parse(css).unwrap()).map(|element| attr(element, name)).collect()
+        html.select(&Selector::parse(css).unwrap())
+            .map(|element| attr(element, name))
+            .collect()
     }
 
     /// The line that is shown once after an act.
@@ -86,7 +106,12 @@ impl Page {
     /// The message at a field of a form.
     #[track_caller]
     pub fn error_at(&self, field: &str) -> String {
-        assert!(self.has(&format!("[name={field}][aria-invalid=true]")), "{field} is not marked on {}: {}", self.what, self.said());
+        assert!(
+            self.has(&format!("[name={field}][aria-invalid=true]")),
+            "{field} is not marked on {}: {}",
+            self.what,
+            self.said()
+        );
         self.one(&format!("#f-{field}-hint .error"))
     }
 
@@ -100,7 +125,10 @@ impl Page {
     pub fn typed(&self, field: &str) -> String {
         let html = self.html();
         let css = Selector::parse(&format!("[name={field}]")).unwrap();
-        let element = html.select(&css).next().unwrap_or_else(|| panic!("no field {field} on {}: {}", self.what, self.said()));
+        let element = html
+            .select(&css)
+            .next()
+            .unwrap_or_else(|| panic!("no field {field} on {}: {}", self.what, self.said()));
         value(element)
     }
 
@@ -113,7 +141,10 @@ impl Page {
     #[track_caller]
     pub fn fact(&self, name: &str) -> String {
         let names = self.all(".facts dt");
-        let place = names.iter().position(|found| found == name).unwrap_or_else(|| panic!("no {name} among {names:?}"));
+        let place = names
+            .iter()
+            .position(|found| found == name)
+            .unwrap_or_else(|| panic!("no {name} among {names:?}"));
         self.all(".facts dd").remove(place)
     }
 
@@ -125,7 +156,8 @@ impl Page {
     /// Whether there is a button or a link of this accessible name.
     pub fn offers(&self, name: &str) -> bool {
         let html = self.html();
-        html.select(&Selector::parse("button, a[href]").unwrap()).any(|element| accessible_name(element) == name)
+        html.select(&Selector::parse("button, a[href]").unwrap())
+            .any(|element| accessible_name(element) == name)
     }
 
     /// Where the form of a button goes, and what it sends when nothing else is typed.
@@ -134,18 +166,32 @@ impl Page {
         let html = self.html();
         let found: Vec<_> = html
             .select(&Selector::parse("button").unwrap())
-            .filter(|element| accessible_name(*element) == button && attr(*element, "type") != "button")
+            .filter(|element| {
+                accessible_name(*element) == button && attr(*element, "type") != "button"
+            })
             .collect();
-        assert_eq!(found.len(), 1, "buttons `{button}` on {}, said: {}", self.what, self.said());
+        assert_eq!(
+            found.len(),
+            1,
+            "buttons `{button}` on {}, said: {}",
+            self.what,
+            self.said()
+        );
         let pressed = found[0];
-        let form = pressed.ancestors().filter_map(ElementRef::wrap).find(|element| element.value().name() == "form").unwrap();
+        let form = pressed
+            .ancestors()
+            .filter_map(ElementRef::wrap)
+            .find(|element| element.value().name() == "form")
+            .unwrap();
         let id = attr(form, "id");
         let fields = Selector::parse("input[name], select[name], textarea[name]").unwrap();
         let of_form = |element: &ElementRef<'_>| match element.value().attr("form") {
             Some(other) => other == id,
             None => element.ancestors().any(|node| node.id() == form.id()),
         };
-        let sent = |element: &ElementRef<'_>| attr(*element, "type") != "checkbox" || element.value().attr("checked").is_some();
+        let sent = |element: &ElementRef<'_>| {
+            attr(*element, "type") != "checkbox" || element.value().attr("checked").is_some()
+        };
         let mut pairs: Vec<_> = html
             .select(&fields)
             .filter(|element| of_form(element) && sent(element))
@@ -154,7 +200,9 @@ impl Page {
         if pressed.value().attr("name").is_some() {
             pairs.push((attr(pressed, "name"), attr(pressed, "value")));
         }
-        let action = Some(attr(pressed, "formaction")).filter(|action| !action.is_empty()).unwrap_or_else(|| attr(form, "action"));
+        let action = Some(attr(pressed, "formaction"))
+            .filter(|action| !action.is_empty())
+            .unwrap_or_else(|| attr(form, "action"));
         (action.split('#').next().unwrap().to_owned(), pairs)
     }
 }
@@ -165,20 +213,33 @@ fn attr(element: ElementRef<'_>, name: &str) -> String {
 
 /// The words of an element, single blanks between them.
 fn text(element: ElementRef<'_>) -> String {
-    element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    element
+        .text()
+        .collect::<String>()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn accessible_name(element: ElementRef<'_>) -> String {
-    element.value().attr("aria-label").map_or_else(|| text(element), str::to_owned)
+    element
+        .value()
+        .attr("aria-label")
+        .map_or_else(|| text(element), str::to_owned)
 }
 
 fn value(element: ElementRef<'_>) -> String {
     match element.value().name() {
         "textarea" => element.text().collect(),
         "select" => {
-            let chosen = element.select(&Selector::parse("option[selected]").unwrap()).next();
+            let chosen = element
+                .select(&Selector::parse("option[selected]").unwrap())
+                .next();
             let first = element.select(&Selector::parse("option").unwrap()).next();
-            chosen.or(first).map(|option| attr(option, "value")).unwrap_or_default()
+            chosen
+                .or(first)
+                .map(|option| attr(option, "value"))
+                .unwrap_or_default()
         }
         _ => attr(element, "value"),
     }

@@ -35,10 +35,18 @@ impl Prometheus {
         let inner = Arc::new(Inner::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().route("/api/v1/rules", get(rules)).route("/-/reload", post(reload)).route("/api/v1/query", post(query)).with_state(inner.clone());
+        let router = Router::new()
+            .route("/api/v1/rules", get(rules))
+            .route("/-/reload", post(reload))
+            .route("/api/v1/query", post(query))
+            .with_state(inner.clone());
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, router, 100, stop.clone()));
-        Self { url, inner, _stop: stop.drop_guard() }
+        Self {
+            url,
+            inner,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// Has it read this folder.
@@ -58,7 +66,9 @@ impl Prometheus {
 
     /// Has it see these servers: owner's and server's external id, and whether it reaches them.
     pub fn sees(&self, servers: &[(&str, &str, bool)]) {
-        let servers = servers.iter().map(|(owner, server, up)| ((*owner).to_owned(), (*server).to_owned(), *up));
+        let servers = servers
+            .iter()
+            .map(|(owner, server, up)| ((*owner).to_owned(), (*server).to_owned(), *up));
         *self.inner.up.lock().unwrap() = servers.collect();
     }
 
@@ -77,11 +87,18 @@ pub async fn nobody() -> String {
 async fn reload(State(inner): State<Arc<Inner>>) -> (StatusCode, String) {
     inner.reloads.fetch_add(1, Ordering::Relaxed);
     if let Some(why) = inner.refuses.lock().unwrap().clone() {
-        return (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {why}"));
+        return (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to reload config: {why}"),
+        );
     }
-    let text = std::fs::read_to_string(inner.folder.lock().unwrap().join("rules/prommgr.yml")).unwrap_or_default();
-    let revision = text.lines().find_map(|line| line.trim().strip_prefix("revision:"));
-    *inner.in_force.lock().unwrap() = revision.map(|revision| revision.trim().trim_matches(['"', '\'']).to_owned());
+    let text = std::fs::read_to_string(inner.folder.lock().unwrap().join("rules/prommgr.yml"))
+        .unwrap_or_default();
+    let revision = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("revision:"));
+    *inner.in_force.lock().unwrap() =
+        revision.map(|revision| revision.trim().trim_matches(['"', '\'']).to_owned());
     (StatusCode::OK, String::new())
 }
 
@@ -91,7 +108,8 @@ async fn rules(State(inner): State<Arc<Inner>>) -> Json<Value> {
         .map(|revision| json!({"name": "prommgr:publication:info", "type": "recording", "health": "ok", "labels": {"revision": revision}}))
         .into_iter()
         .collect();
-    let group = json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
+    let group =
+        json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
     Json(json!({"status": "success", "data": {"groups": [group]}}))
 }
 

@@ -11,18 +11,46 @@ async fn when_prometheus_refuses_the_old_files_are_put_back() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     publish(&root).await;
     let before = files(&house.prom);
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")]).await;
-    let form = [("rule", "service_down"), ("severity", "critical"), ("hold", "2m"), ("enabled", "true"), ("owner_id", "101")];
+    house
+        .alice()
+        .does(
+            "/servers",
+            &[
+                ("owner_id", "101"),
+                ("name", "db"),
+                ("address", "10.0.0.6"),
+                ("enabled", "true"),
+            ],
+        )
+        .await;
+    let form = [
+        ("rule", "service_down"),
+        ("severity", "critical"),
+        ("hold", "2m"),
+        ("enabled", "true"),
+        ("owner_id", "101"),
+    ];
     house.alice().does("/thresholds", &form).await;
     prometheus.refuses("rule 3 of group \"x\": <b>nonsense</b>");
     let page = publish(&root).await;
     assert_eq!(page.all(".now .state"), ["Refused"]);
     let reason = page.one("#live .reason");
-    assert!(reason.contains("the old files were put back") && reason.contains("rule 3 of group \"x\": <b>nonsense</b>"), "{reason}");
-    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Refused"]);
-    let text = |files: &std::collections::BTreeMap<String, (String, u64, std::time::SystemTime)>| {
-        files.iter().map(|(path, file)| (path.clone(), file.0.clone())).collect::<Vec<_>>()
-    };
+    assert!(
+        reason.contains("the old files were put back")
+            && reason.contains("rule 3 of group \"x\": <b>nonsense</b>"),
+        "{reason}"
+    );
+    assert_eq!(
+        page.all("section[aria-labelledby=results] .state"),
+        ["Refused"]
+    );
+    let text =
+        |files: &std::collections::BTreeMap<String, (String, u64, std::time::SystemTime)>| {
+            files
+                .iter()
+                .map(|(path, file)| (path.clone(), file.0.clone()))
+                .collect::<Vec<_>>()
+        };
     assert_eq!(text(&files(&house.prom)), text(&before));
     // it stays pending, with the same difference, and works once Prometheus does
     let waits = root.get("/publications").await.expect(200);
@@ -41,24 +69,58 @@ async fn a_first_publication_that_is_refused_leaves_no_rules() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     prometheus.refuses("no");
     assert_eq!(publish(&house.root()).await.all(".now .state"), ["Refused"]);
-    let left: Vec<_> = files(&house.prom).into_iter().map(|(path, file)| (path, file.0)).collect();
-    assert_eq!(left, [("targets/owner-101.json".to_owned(), "[]\n".to_owned())]);
-    assert!(house.root().get("/publications").await.all(".summary li")[0].starts_with("The first publication"));
+    let left: Vec<_> = files(&house.prom)
+        .into_iter()
+        .map(|(path, file)| (path, file.0))
+        .collect();
+    assert_eq!(
+        left,
+        [("targets/owner-101.json".to_owned(), "[]\n".to_owned())]
+    );
+    assert!(
+        house.root().get("/publications").await.all(".summary li")[0]
+            .starts_with("The first publication")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_nobody_answers_the_old_files_are_put_back_too() {
     let url = nobody().await.replace("http://", "http://user:secret@");
     let house = House::with(|settings| settings.prometheus_url = Some(url)).await;
-    house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
+    house
+        .alice()
+        .does(
+            "/servers",
+            &[
+                ("owner_id", "101"),
+                ("name", "web"),
+                ("address", "10.0.0.5"),
+                ("enabled", "true"),
+            ],
+        )
+        .await;
     let page = publish(&house.root()).await;
     assert_eq!(page.all(".now .state"), ["Failed"]);
-    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Unreachable"]);
+    assert_eq!(
+        page.all("section[aria-labelledby=results] .state"),
+        ["Unreachable"]
+    );
     let reason = page.one("#live .reason");
-    assert!(reason.contains("cannot be reached: Connection refused"), "{reason}");
+    assert!(
+        reason.contains("cannot be reached: Connection refused"),
+        "{reason}"
+    );
     assert!(!page.text.contains("secret"), "the password is shown");
     assert_eq!(files(&house.prom).len(), 1);
-    assert_eq!((house.count("pending_changes").await, house.count("publication_results where prometheus like '%secret%'").await), (1, 0));
+    assert_eq!(
+        (
+            house.count("pending_changes").await,
+            house
+                .count("publication_results where prometheus like '%secret%'")
+                .await
+        ),
+        (1, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +136,12 @@ async fn where_some_take_it_it_is_partly_in_force() {
     let mut each = page.all("section[aria-labelledby=results] .state");
     each.sort();
     assert_eq!(each, ["In force", "Refused"]);
-    assert!(files(&house.prom)["targets/owner-101.json"].0.contains("10.0.0.5"), "what is in force somewhere was taken back");
+    assert!(
+        files(&house.prom)["targets/owner-101.json"]
+            .0
+            .contains("10.0.0.5"),
+        "what is in force somewhere was taken back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,13 +152,19 @@ async fn one_that_reads_another_folder_is_not_called_in_force() {
     let root = house.root();
     let page = root.get("/publications").await;
     let running = root.presses(&page, "Publish", &[]).await.leads_to();
-    assert_eq!(root.get(&running).await.expect(200).all(".now .state"), ["Running"]);
+    assert_eq!(
+        root.get(&running).await.expect(200).all(".now .state"),
+        ["Running"]
+    );
     let page = crate::house::eventually("the end of the publication", async || {
         let page = root.get(&running).await.expect(200);
         (page.all(".now .state") != ["Running"]).then_some(page)
     })
     .await;
-    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Not verified"]);
+    assert_eq!(
+        page.all("section[aria-labelledby=results] .state"),
+        ["Not verified"]
+    );
     assert!(page.one("#live .reason").contains("none of our rules"));
     assert!(files(&house.prom).is_empty());
 }
@@ -100,16 +173,37 @@ async fn one_that_reads_another_folder_is_not_called_in_force() {
 async fn a_folder_that_cannot_be_written_is_said_so() {
     for blocked in ["targets", "rules"] {
         let (house, prometheus) = wired().await;
-        house.alice().does("/servers", &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
+        house
+            .alice()
+            .does(
+                "/servers",
+                &[
+                    ("owner_id", "101"),
+                    ("name", "web"),
+                    ("address", "10.0.0.5"),
+                    ("enabled", "true"),
+                ],
+            )
+            .await;
         std::fs::write(house.prom.join(blocked), "in the way").unwrap();
         let page = publish(&house.root()).await;
         assert_eq!(page.all(".now .state"), ["Failed"]);
         let reason = page.one("#live .reason");
-        assert!(reason.contains(&format!("prom/{blocked}")) && reason.contains("Move away what is in the place of the folder"), "{reason}");
-        assert_eq!((prometheus.reloads(), house.count("pending_changes").await), (0, 1));
+        assert!(
+            reason.contains(&format!("prom/{blocked}"))
+                && reason.contains("Move away what is in the place of the folder"),
+            "{reason}"
+        );
+        assert_eq!(
+            (prometheus.reloads(), house.count("pending_changes").await),
+            (0, 1)
+        );
         assert!(files(&house.prom).is_empty());
         std::fs::remove_file(house.prom.join(blocked)).unwrap();
-        assert_eq!(publish(&house.root()).await.all(".now .state"), ["In force"]);
+        assert_eq!(
+            publish(&house.root()).await.all(".now .state"),
+            ["In force"]
+        );
     }
 }
 
@@ -122,7 +216,18 @@ async fn a_file_in_the_way_changes_none_of_the_others() {
     // a folder where the second owner's file is to be
     std::fs::create_dir(house.prom.join("targets/owner-102.json")).unwrap();
     house.server(house.nordwind, "8", "db", "10.0.0.6").await;
-    house.charlie().does("/servers", &[("owner_id", "102"), ("name", "mail"), ("address", "10.0.0.5"), ("enabled", "true")]).await;
+    house
+        .charlie()
+        .does(
+            "/servers",
+            &[
+                ("owner_id", "102"),
+                ("name", "mail"),
+                ("address", "10.0.0.5"),
+                ("enabled", "true"),
+            ],
+        )
+        .await;
     let page = publish(&house.root()).await;
     assert_eq!(page.all(".now .state"), ["Failed"]);
     assert!(page.one("#live .reason").contains("owner-102.json"));
@@ -132,7 +237,11 @@ async fn a_file_in_the_way_changes_none_of_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_of_the_operator_that_promtool_refuses_stop_it_before_anything_is_written() {
-    if std::process::Command::new("promtool").arg("--version").output().is_err() {
+    if std::process::Command::new("promtool")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
         eprintln!("promtool is not installed, so there is nothing to test");
         return;
     }
@@ -150,5 +259,10 @@ async fn a_publication_that_died_is_ended_by_the_next() {
     let (house, _prometheus) = wired().await;
     house.db.batch_execute("insert into publications (user_name, revision, state, servers) values ('root', 'x', 'running', 0)").await.unwrap();
     publish(&house.root()).await;
-    assert_eq!(house.column("select state || coalesce(reason, '') from publications order by id").await, ["failedprommgr was stopped while it published.", "in_force"]);
+    assert_eq!(
+        house
+            .column("select state || coalesce(reason, '') from publications order by id")
+            .await,
+        ["failedprommgr was stopped while it published.", "in_force"]
+    );
 }
