@@ -63,15 +63,20 @@ impl Address {
 
     /// Whether `reach` allows it, after DNS for a name. A name that does not resolve yet is allowed.
     pub async fn check(&self, reach: Reach<'_>) -> Result<(), String> {
-        let Reach::Networks(networks) = reach else { return Ok(()) };
+        let Reach::Networks(networks) = reach else {
+            return Ok(());
+        };
         let refused = |ip: IpAddr| {
-            Err(format!("{ip} is outside the networks that customers' servers may be in. Ask whoever runs prommgr."))
+            Err(format!(
+                "{ip} is outside the networks that customers' servers may be in. Ask whoever runs prommgr."
+            ))
         };
         match self {
             Self::Ip(ip) if !allowed(*ip, networks) => refused(*ip),
             Self::Ip(_) => Ok(()),
             Self::Name(name) => {
-                let lookup = tokio::time::timeout(DNS_PATIENCE, tokio::net::lookup_host((name.as_str(), 0))).await;
+                let lookup =
+                    tokio::time::timeout(DNS_PATIENCE, tokio::net::lookup_host((name.as_str(), 0))).await;
                 let Ok(Ok(found)) = lookup else { return Ok(()) };
                 match found.map(|socket| socket.ip()).find(|ip| !allowed(*ip, networks)) {
                     Some(ip) => refused(ip),
@@ -93,11 +98,7 @@ impl std::fmt::Display for Address {
 
 fn allowed(ip: IpAddr, networks: &[IpNet]) -> bool {
     let ip = ip.to_canonical();
-    if networks.is_empty() {
-        !is_special(ip)
-    } else {
-        networks.iter().any(|network| network.contains(&ip))
-    }
+    if networks.is_empty() { !is_special(ip) } else { networks.iter().any(|network| network.contains(&ip)) }
 }
 
 /// Loopback, link-local (cloud metadata lives there), unspecified, multicast and reserved addresses,
@@ -128,12 +129,29 @@ mod tests {
     #[test]
     fn addresses_become_canonical() {
         for (typed, canonical) in [
-            ("192.0.2.7", "192.0.2.7"), (" 2001:DB8::0001 ", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1"),
-            ("::ffff:192.0.2.7", "192.0.2.7"), ("Web-1.Example.COM.", "web-1.example.com"), ("localhost", "localhost"),
+            ("192.0.2.7", "192.0.2.7"),
+            (" 2001:DB8::0001 ", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("Web-1.Example.COM.", "web-1.example.com"),
+            ("localhost", "localhost"),
         ] {
             assert_eq!(Address::parse(typed).unwrap().to_string(), canonical, "{typed}");
         }
-        for typed in ["", "http://x", "10.0.0.5:9100", "127.1", "1.2.3", "0x7f.0x1", "a..b", "-x.de", "a b", "x/y", "300.1.1.1", "é.de"] {
+        for typed in [
+            "",
+            "http://x",
+            "10.0.0.5:9100",
+            "127.1",
+            "1.2.3",
+            "0x7f.0x1",
+            "a..b",
+            "-x.de",
+            "a b",
+            "x/y",
+            "300.1.1.1",
+            "é.de",
+        ] {
             assert!(Address::parse(typed).is_err(), "{typed} was accepted");
         }
     }
@@ -142,8 +160,20 @@ mod tests {
     async fn customers_may_not_point_us_at_ourselves() {
         let reach = Reach::Networks(&[]);
         for text in [
-            "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1",
-            "255.255.255.255", "64:ff9b::7f00:1", "2002:7f00:1::", "fd00:ec2::254", "localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+            "::",
+            "169.254.169.254",
+            "fe80::1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "fd00:ec2::254",
+            "localhost",
         ] {
             assert!(Address::parse(text).unwrap().check(reach).await.is_err(), "{text} was allowed");
         }

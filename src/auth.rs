@@ -106,7 +106,9 @@ where
         let app = App::from_ref(state);
         let session = session(parts, state).await?;
         let id: Option<i64> = session.get(USER_KEY).await.map_err(unavailable)?;
-        let Some(id) = id else { return Err(Error::Unauthorized) };
+        let Some(id) = id else {
+            return Err(Error::Unauthorized);
+        };
         let identity = users::identity(&mut app.db().await?, id).await?.ok_or(Error::Unauthorized)?;
         let now = Timestamp::now().as_second();
         let seen: i64 = session.get(SEEN_KEY).await.map_err(unavailable)?.unwrap_or(0);
@@ -165,12 +167,18 @@ pub async fn sign_in(app: &App, session: &Session, id: i64) -> Result<()> {
 /// as the password of basic authentication.
 pub fn carries_token(header: Option<&str>, tokens: &[[u8; 32]]) -> bool {
     use base64::Engine;
-    let Some((scheme, rest)) = header.and_then(|header| header.split_once(' ')) else { return false };
+    let Some((scheme, rest)) = header.and_then(|header| header.split_once(' ')) else {
+        return false;
+    };
     let presented = if scheme.eq_ignore_ascii_case("bearer") {
         rest.trim().as_bytes().to_vec()
     } else if scheme.eq_ignore_ascii_case("basic") {
-        let Ok(decoded) = base64::engine::general_purpose::STANDARD.decode(rest.trim()) else { return false };
-        let Some(colon) = decoded.iter().position(|byte| *byte == b':') else { return false };
+        let Ok(decoded) = base64::engine::general_purpose::STANDARD.decode(rest.trim()) else {
+            return false;
+        };
+        let Some(colon) = decoded.iter().position(|byte| *byte == b':') else {
+            return false;
+        };
         decoded[colon + 1..].to_vec()
     } else {
         return false;
@@ -190,7 +198,15 @@ mod tests {
         assert!(carries_token(Some("Bearer new-token"), &tokens));
         assert!(carries_token(Some("bearer old-token"), &tokens));
         assert!(carries_token(Some("Basic YW55Om5ldy10b2tlbg=="), &tokens));
-        for header in [None, Some(""), Some("Bearer"), Some("Bearer x"), Some("Basic !!"), Some("Basic eA=="), Some("Digest new-token")] {
+        for header in [
+            None,
+            Some(""),
+            Some("Bearer"),
+            Some("Bearer x"),
+            Some("Basic !!"),
+            Some("Basic eA=="),
+            Some("Digest new-token"),
+        ] {
             assert!(!carries_token(header, &tokens), "{header:?}");
         }
     }

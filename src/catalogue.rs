@@ -6,9 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How bad an alert is; `Warning < Critical`. Its text is the alert's `severity` label.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     #[default]
@@ -44,10 +42,7 @@ impl FromStr for Severity {
     type Err = UnknownSeverity;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|severity| severity.as_str() == word)
-            .ok_or(UnknownSeverity)
+        Self::ALL.into_iter().find(|severity| severity.as_str() == word).ok_or(UnknownSeverity)
     }
 }
 
@@ -154,10 +149,7 @@ impl RuleKind {
     pub fn recorded(&self) -> Option<String> {
         let expr = self.recording?.to_owned();
         Some(self.parameters.iter().fold(expr, |expr, parameter| {
-            expr.replace(
-                &format!("${}", parameter.name),
-                &parameter.value.to_string(),
-            )
+            expr.replace(&format!("${}", parameter.name), &parameter.value.to_string())
         }))
     }
 }
@@ -168,26 +160,14 @@ pub fn kind(name: &str) -> Option<&'static RuleKind> {
 }
 
 const fn on(value: Option<f64>, hold: u32) -> Setting {
-    Setting {
-        value,
-        hold,
-        enabled: true,
-    }
+    Setting { value, hold, enabled: true }
 }
 
 const fn off(value: Option<f64>, hold: u32) -> Setting {
-    Setting {
-        value,
-        hold,
-        enabled: false,
-    }
+    Setting { value, hold, enabled: false }
 }
 
-const PERCENT: Bounds = Bounds {
-    min: 1.0,
-    max: 100.0,
-    step: 1.0,
-};
+const PERCENT: Bounds = Bounds { min: 1.0, max: 100.0, step: 1.0 };
 
 /// Every kind, in the order in which pages list them.
 pub static KINDS: [RuleKind; 5] = [
@@ -232,15 +212,9 @@ pub static KINDS: [RuleKind; 5] = [
         unit: "per core",
         direction: Direction::Above,
         series: "prommgr:load5:per_core",
-        recording: Some(
-            r#"node_load5 / count without (cpu, mode) (node_cpu_seconds_total{mode="idle"})"#,
-        ),
+        recording: Some(r#"node_load5 / count without (cpu, mode) (node_cpu_seconds_total{mode="idle"})"#),
         interval: None,
-        bounds: Some(Bounds {
-            min: 0.1,
-            max: 100.0,
-            step: 0.1,
-        }),
+        bounds: Some(Bounds { min: 0.1, max: 100.0, step: 0.1 }),
         parameters: &[],
         summary: "Load of {{ $labels.instance }} is {{ printf \"%.2f\" $value }} per core",
         warning: on(Some(2.0), 600),
@@ -281,11 +255,7 @@ pub static KINDS: [RuleKind; 5] = [
         )),
         // Three hours of samples of every filesystem are too much to read at every scrape.
         interval: Some(60),
-        bounds: Some(Bounds {
-            min: 0.5,
-            max: 720.0,
-            step: 0.5,
-        }),
+        bounds: Some(Bounds { min: 0.5, max: 720.0, step: 0.5 }),
         parameters: &[Parameter {
             name: "max_free",
             title: "Only where less than this is free",

@@ -29,7 +29,13 @@ pub struct Settings {
     #[arg(long, env = "PROMMGR_PROMETHEUS_URL", global = true, hide_env_values = true, value_name = "URLS")]
     pub prometheus_url: Option<String>,
     /// Alertmanager, one or more, separated by commas [default: http://127.0.0.1:9093]
-    #[arg(long, env = "PROMMGR_ALERTMANAGER_URL", global = true, hide_env_values = true, value_name = "URLS")]
+    #[arg(
+        long,
+        env = "PROMMGR_ALERTMANAGER_URL",
+        global = true,
+        hide_env_values = true,
+        value_name = "URLS"
+    )]
     pub alertmanager_url: Option<String>,
     /// What Alertmanager's webhook must present; two, separated by a comma, while it is rotated
     #[arg(long, env = "PROMMGR_WEBHOOK_TOKEN", global = true, hide_env_values = true, value_name = "TOKEN")]
@@ -188,8 +194,10 @@ impl Config {
                 false
             }
         };
-        let owner_label = label(&settings.owner_label, "cloudnet_owner_id", "PROMMGR_OWNER_LABEL", &mut invalid);
-        let server_label = label(&settings.server_label, "cloudnet_server_id", "PROMMGR_SERVER_LABEL", &mut invalid);
+        let owner_label =
+            label(&settings.owner_label, "cloudnet_owner_id", "PROMMGR_OWNER_LABEL", &mut invalid);
+        let server_label =
+            label(&settings.server_label, "cloudnet_server_id", "PROMMGR_SERVER_LABEL", &mut invalid);
         if owner_label == server_label {
             invalid.add("PROMMGR_SERVER_LABEL", "is the same as PROMMGR_OWNER_LABEL");
         }
@@ -198,15 +206,37 @@ impl Config {
             listen,
             data_dir: given(&settings.data_dir).map_or_else(default_data_dir, PathBuf::from),
             prom_dir: given(&settings.prom_dir).unwrap_or("prom").into(),
-            prometheus: urls(&settings.prometheus_url, "http://127.0.0.1:9090", "PROMMGR_PROMETHEUS_URL", &mut invalid),
-            alertmanager: urls(&settings.alertmanager_url, "http://127.0.0.1:9093", "PROMMGR_ALERTMANAGER_URL", &mut invalid),
+            prometheus: urls(
+                &settings.prometheus_url,
+                "http://127.0.0.1:9090",
+                "PROMMGR_PROMETHEUS_URL",
+                &mut invalid,
+            ),
+            alertmanager: urls(
+                &settings.alertmanager_url,
+                "http://127.0.0.1:9093",
+                "PROMMGR_ALERTMANAGER_URL",
+                &mut invalid,
+            ),
             webhook_tokens: tokens(&settings.webhook_token, &mut invalid),
             public_url,
             owner_label,
             server_label,
             customer_networks: networks(&settings.customer_networks, &mut invalid),
-            database_connections: number(&settings.database_connections, 16, 2, "PROMMGR_DATABASE_CONNECTIONS", &mut invalid),
-            max_connections: number(&settings.max_connections, 1024, 1, "PROMMGR_MAX_CONNECTIONS", &mut invalid),
+            database_connections: number(
+                &settings.database_connections,
+                16,
+                2,
+                "PROMMGR_DATABASE_CONNECTIONS",
+                &mut invalid,
+            ),
+            max_connections: number(
+                &settings.max_connections,
+                1024,
+                1,
+                "PROMMGR_MAX_CONNECTIONS",
+                &mut invalid,
+            ),
             log,
             log_json,
         };
@@ -242,11 +272,13 @@ fn default_public_url(listen: SocketAddr) -> Url {
     } else {
         listen.to_string()
     };
-    Url::parse(&format!("http://{host}/")).unwrap_or_else(|_| unreachable!("a socket address is a host and port"))
+    Url::parse(&format!("http://{host}/"))
+        .unwrap_or_else(|_| unreachable!("a socket address is a host and port"))
 }
 
 fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; a URL such as http://127.0.0.1:9090 is needed"))?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("{error}; a URL such as http://127.0.0.1:9090 is needed"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("only http:// and https:// URLs can be used".into());
     }
@@ -273,7 +305,10 @@ fn urls(setting: &Option<String>, default: &str, name: &str, invalid: &mut Inval
 
 fn label(setting: &Option<String>, default: &str, name: &str, invalid: &mut Invalid) -> String {
     let label = given(setting).unwrap_or(default);
-    if !is_label_name(label) || label.starts_with("__") || matches!(label, "job" | "instance" | "alertname" | "severity") {
+    if !is_label_name(label)
+        || label.starts_with("__")
+        || matches!(label, "job" | "instance" | "alertname" | "severity")
+    {
         invalid.add(name, format!("`{label}` cannot be used as a label name of our own"));
     }
     label.to_owned()
@@ -286,12 +321,16 @@ pub fn is_label_name(text: &str) -> bool {
 }
 
 fn tokens(setting: &Option<String>, invalid: &mut Invalid) -> Vec<[u8; 32]> {
-    let tokens: Vec<_> = given(setting).unwrap_or("").split(',').map(str::trim).filter(|token| !token.is_empty()).collect();
+    let tokens: Vec<_> =
+        given(setting).unwrap_or("").split(',').map(str::trim).filter(|token| !token.is_empty()).collect();
     if tokens.len() > 2 {
         invalid.add("PROMMGR_WEBHOOK_TOKEN", "two tokens at the most, the old one and the new one");
     }
     if tokens.iter().any(|token| token.len() < 16) {
-        invalid.add("PROMMGR_WEBHOOK_TOKEN", "a token needs 16 characters or more (openssl rand -hex 24 makes a good one)");
+        invalid.add(
+            "PROMMGR_WEBHOOK_TOKEN",
+            "a token needs 16 characters or more (openssl rand -hex 24 makes a good one)",
+        );
     }
     tokens.iter().map(|token| Sha256::digest(token).into()).collect()
 }
@@ -301,14 +340,25 @@ fn networks(setting: &Option<String>, invalid: &mut Invalid) -> Vec<IpNet> {
     for text in given(setting).unwrap_or("").split(',').map(str::trim).filter(|text| !text.is_empty()) {
         match text.parse() {
             Ok(network) => networks.push(network),
-            Err(_) => invalid.add("PROMMGR_CUSTOMER_NETWORKS", format!("`{text}` is not a network such as 203.0.113.0/24")),
+            Err(_) => invalid.add(
+                "PROMMGR_CUSTOMER_NETWORKS",
+                format!("`{text}` is not a network such as 203.0.113.0/24"),
+            ),
         }
     }
     networks
 }
 
-fn number(setting: &Option<String>, default: usize, least: usize, name: &str, invalid: &mut Invalid) -> usize {
-    let Some(text) = given(setting) else { return default };
+fn number(
+    setting: &Option<String>,
+    default: usize,
+    least: usize,
+    name: &str,
+    invalid: &mut Invalid,
+) -> usize {
+    let Some(text) = given(setting) else {
+        return default;
+    };
     match text.parse() {
         Ok(number) if number >= least => number,
         _ => {
@@ -338,8 +388,14 @@ mod tests {
         let Err(invalid) = Config::check(&settings) else { panic!("accepted") };
         let text = invalid.to_string();
         for name in [
-            "PROMMGR_LISTEN", "PROMMGR_PROMETHEUS_URL", "PROMMGR_WEBHOOK_TOKEN", "PROMMGR_OWNER_LABEL",
-            "PROMMGR_CUSTOMER_NETWORKS", "PROMMGR_DATABASE_CONNECTIONS", "DATABASE_URL", "PROMMGR_LOG_FORMAT",
+            "PROMMGR_LISTEN",
+            "PROMMGR_PROMETHEUS_URL",
+            "PROMMGR_WEBHOOK_TOKEN",
+            "PROMMGR_OWNER_LABEL",
+            "PROMMGR_CUSTOMER_NETWORKS",
+            "PROMMGR_DATABASE_CONNECTIONS",
+            "DATABASE_URL",
+            "PROMMGR_LOG_FORMAT",
         ] {
             assert!(text.lines().any(|line| line.starts_with(name)), "{name} is not named in:\n{text}");
         }

@@ -26,11 +26,7 @@ impl Fields {
 
     /// `Ok` when nothing was noted.
     pub fn into_result(self) -> Result<()> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Invalid(self))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
     }
 }
 
@@ -109,7 +105,8 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Internal(_) => {
-                "It has been logged. Try again; if it stays, tell whoever runs this prommgr the reference.".into()
+                "It has been logged. Try again; if it stays, tell whoever runs this prommgr the reference."
+                    .into()
             }
             other => other.to_string(),
         }

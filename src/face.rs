@@ -43,7 +43,9 @@ struct FieldProblem<'a> {
 
 /// Whether programs ask here, not people.
 pub fn is_for_programs(path: &str) -> bool {
-    ["/api", "/webhook", "/sd"].iter().any(|room| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    ["/api", "/webhook", "/sd"]
+        .iter()
+        .any(|room| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// Gives errors their face, and logs them.
@@ -55,10 +57,14 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
     let status = response.status();
     let error = response.extensions_mut().remove::<Arc<Error>>();
     // errors of layers and of the router itself come bare
-    let bare = (status.is_client_error() || status.is_server_error()) && !response.headers().contains_key(header::CONTENT_TYPE);
+    let bare = (status.is_client_error() || status.is_server_error())
+        && !response.headers().contains_key(header::CONTENT_TYPE);
     let error = match error {
         Some(error) => error,
-        None if bare || status == StatusCode::FORBIDDEN && response.extensions().get::<tower_http::csrf::ProtectionError>().is_some() => {
+        None if bare
+            || status == StatusCode::FORBIDDEN
+                && response.extensions().get::<tower_http::csrf::ProtectionError>().is_some() =>
+        {
             Arc::new(from_status(status))
         }
         None => return response,
@@ -66,7 +72,14 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
     let reference = log(&error, &method, &uri);
     let kept: Vec<_> = [header::ALLOW, header::SET_COOKIE]
         .into_iter()
-        .flat_map(|name| response.headers().get_all(&name).iter().map(|value| (name.clone(), value.clone())).collect::<Vec<_>>())
+        .flat_map(|name| {
+            response
+                .headers()
+                .get_all(&name)
+                .iter()
+                .map(|value| (name.clone(), value.clone()))
+                .collect::<Vec<_>>()
+        })
         .collect();
     let mut dressed = if is_for_programs(uri.path()) {
         problem(status, &error, reference.as_deref())
@@ -82,7 +95,9 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
         dressed.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if status == StatusCode::UNAUTHORIZED && is_for_programs(uri.path()) {
-        dressed.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"prommgr\""));
+        dressed
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"prommgr\""));
     }
     dressed
 }
@@ -90,11 +105,20 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
 fn from_status(status: StatusCode) -> Error {
     match status {
         StatusCode::NOT_FOUND => Error::NotFound,
-        StatusCode::FORBIDDEN => Error::BadRequest("This request came from another site, so it was refused. Open prommgr's own page and try there.".into()),
-        StatusCode::METHOD_NOT_ALLOWED => Error::BadRequest("This address does not take this kind of request.".into()),
+        StatusCode::FORBIDDEN => Error::BadRequest(
+            "This request came from another site, so it was refused. Open prommgr's own page and try there."
+                .into(),
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Error::BadRequest("This address does not take this kind of request.".into())
+        }
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => Error::Unavailable("That took too long. Try again in a moment.".into()),
-        status if status.is_client_error() => Error::BadRequest("The request could not be understood.".into()),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
+            Error::Unavailable("That took too long. Try again in a moment.".into())
+        }
+        status if status.is_client_error() => {
+            Error::BadRequest("The request could not be understood.".into())
+        }
         status => Error::internal(format!("a bare {status}")),
     }
 }
@@ -121,10 +145,13 @@ fn log(error: &Error, method: &Method, uri: &Uri) -> Option<String> {
 
 fn problem(status: StatusCode, error: &Error, reference: Option<&str>) -> Response {
     let errors = match error {
-        Error::Invalid(fields) => fields.0.iter().map(|(field, message)| FieldProblem { field, message }).collect(),
+        Error::Invalid(fields) => {
+            fields.0.iter().map(|(field, message)| FieldProblem { field, message }).collect()
+        }
         _ => Vec::new(),
     };
-    let problem = Problem { title: error.title(), status: status.as_u16(), detail: error.message(), errors, reference };
+    let problem =
+        Problem { title: error.title(), status: status.as_u16(), detail: error.message(), errors, reference };
     let mut response = (status, axum::Json(&problem)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response

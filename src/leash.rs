@@ -92,11 +92,7 @@ impl Leash {
     /// Fails if the log cannot be opened, the user or directory cannot be taken, or there is no
     /// `/bin/sh`; a missing program shows in [`Leash::wait`]. Needs a running tokio runtime.
     pub fn spawn(spec: Spec) -> io::Result<Leash> {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&spec.log)?;
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&spec.log)?;
         let from = log.metadata()?.len();
         let (end, line) = io::pipe()?;
         let mut command = Command::new("/bin/sh");
@@ -123,16 +119,8 @@ impl Leash {
             command.current_dir(dir);
         }
         let child = command.spawn()?;
-        let pid = child
-            .id()
-            .ok_or_else(|| io::Error::other("the program ended at once"))?;
-        Ok(Leash {
-            child,
-            pid,
-            line: Some(line),
-            log: spec.log,
-            from,
-        })
+        let pid = child.id().ok_or_else(|| io::Error::other("the program ended at once"))?;
+        Ok(Leash { child, pid, line: Some(line), log: spec.log, from })
     }
 
     /// The process id of the program itself.
@@ -169,10 +157,7 @@ impl Leash {
             // Fails only if the watcher is gone too, and then nobody needs the word.
             let _ = line.write_all(b"ended\n");
         }
-        Ended {
-            status,
-            log: tail(&self.log, self.from).unwrap_or_default(),
-        }
+        Ended { status, log: tail(&self.log, self.from).unwrap_or_default() }
     }
 }
 

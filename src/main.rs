@@ -11,9 +11,9 @@ use prommgr::app::App;
 use prommgr::config::{Config, Settings, with_files};
 use prommgr::serve::{self, Database};
 use prommgr::store::changes::Actor;
+use prommgr::store::publications;
 use prommgr::store::scope::All;
 use prommgr::store::users::{self, NewUser};
-use prommgr::store::publications;
 use prommgr::{demo, error};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
@@ -22,7 +22,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// The control plane for Prometheus: servers and alert thresholds per customer, publishing, history.
 #[derive(Parser)]
-#[command(version, after_help = "Every setting is also read from its variable, and from the file that the variable's _FILE twin names.")]
+#[command(
+    version,
+    after_help = "Every setting is also read from its variable, and from the file that the variable's _FILE twin names."
+)]
 struct Cli {
     #[command(flatten)]
     settings: Settings,
@@ -99,7 +102,9 @@ fn start() -> Result<()> {
 
 fn log(config: &Config, quiet: bool) -> Result<()> {
     let filter: Targets = if quiet { "warn".parse()? } else { config.log.parse()? };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     if config.log_json {
         registry.with(lines.json()).init();
@@ -115,7 +120,9 @@ async fn run(config: Config, command: Command) -> Result<()> {
         Command::Migrate => migrate(&config).await,
         Command::User(command) => user(&config, command).await,
         Command::Publish { dry_run } => publish(config, dry_run).await,
-        Command::Demo { fresh } => demo::run(config, fresh, stop_on_signal(), |text| println!("{text}")).await,
+        Command::Demo { fresh } => {
+            demo::run(config, fresh, stop_on_signal(), |text| println!("{text}")).await
+        }
         Command::Health => health(&config).await,
     }
 }
@@ -144,7 +151,9 @@ async fn serve(config: Config) -> Result<()> {
     };
     tracing::info!(listen = %ready.app.config().listen, "prommgr is ready at {url}");
     if let Some(setup) = &ready.setup_url {
-        println!("Nobody can log in yet. Make the first admin at\n\n  {setup}\n\nThe link works once, for a day.");
+        println!(
+            "Nobody can log in yet. Make the first admin at\n\n  {setup}\n\nThe link works once, for a day."
+        );
     }
     serve::run(ready, stop).await
 }
@@ -182,13 +191,18 @@ async fn change_user(database: &Database, command: UserCommand, password: String
             let nothing = !admin && owner.is_none();
             let new = NewUser::check(&name, password, admin, owner).await?;
             users::create(&mut db, all, new).await?;
-            println!("{name} can log in{}", if nothing { ", but sees nothing: give --admin or --owner for that." } else { "." });
+            println!(
+                "{name} can log in{}",
+                if nothing { ", but sees nothing: give --admin or --owner for that." } else { "." }
+            );
         }
         UserCommand::List => {
             for user in users::list(&mut db, all).await? {
                 let kind = if user.admin { "admin" } else { "user" };
                 let state = if user.disabled_at.is_some() { "disabled" } else { "active" };
-                let login = user.last_login_at.map_or_else(|| "never logged in".into(), |at| format!("last login {at:.0}"));
+                let login = user
+                    .last_login_at
+                    .map_or_else(|| "never logged in".into(), |at| format!("last login {at:.0}"));
                 println!("{:<24} {kind:<6} {state:<9} {login}", user.name);
             }
         }
@@ -197,7 +211,9 @@ async fn change_user(database: &Database, command: UserCommand, password: String
             println!("{name} is locked out.");
         }
         UserCommand::SetPassword { name } => {
-            users::set_password(&mut db, all, &name, password).await.map_err(|error| missing(&name, error))?;
+            users::set_password(&mut db, all, &name, password)
+                .await
+                .map_err(|error| missing(&name, error))?;
             println!("{name} has another password.");
         }
     }
@@ -208,7 +224,9 @@ async fn change_user(database: &Database, command: UserCommand, password: String
 fn read_password() -> Result<String> {
     if !std::io::stdin().is_terminal() {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("the password cannot be read from standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("the password cannot be read from standard input")?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
     }
     let password = rpassword::prompt_password("Password: ")?;
@@ -270,8 +288,13 @@ async fn health(config: &Config) -> Result<()> {
     if listen.ip().is_unspecified() {
         listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(5)).build()?;
-    let response = http.get(format!("http://{listen}/readyz")).send().await.with_context(|| format!("nothing answers at {listen}"))?;
+    let http =
+        reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(5)).build()?;
+    let response = http
+        .get(format!("http://{listen}/readyz"))
+        .send()
+        .await
+        .with_context(|| format!("nothing answers at {listen}"))?;
     let status = response.status();
     let text = response.text().await?;
     if !status.is_success() {

@@ -19,7 +19,8 @@ static TURNS: Semaphore = Semaphore::const_new(AT_A_TIME);
 static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
 /// What an unknown name's password is compared with, so that the answer takes as long: a hash with
 /// [`Params::default`], which a test checks, of a password that nobody was told.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$UisjBEco1nQx6/Ur5ubYYA$uJnFlV8Y03f1Fh/2FGIJ6UXXgj9/gt5x5ZhYTW+M3z0";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$UisjBEco1nQx6/Ur5ubYYA$uJnFlV8Y03f1Fh/2FGIJ6UXXgj9/gt5x5ZhYTW+M3z0";
 
 /// Hashes a password into PHC string format (argon2id, m=19456, t=2, p=1).
 pub async fn hash(password: String) -> Result<String> {
@@ -67,8 +68,12 @@ fn output(password: &[u8], salt: &Salt, params: Params) -> Result<Output> {
     let mut memory = MEMORY.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
     memory.resize(params.block_count(), Block::new());
     let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
-    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(password, salt.as_ref(), &mut out, &mut memory);
+    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
+        password,
+        salt.as_ref(),
+        &mut out,
+        &mut memory,
+    );
     MEMORY.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
     done.map_err(Error::internal)?;
     Output::new(&out).map_err(Error::internal)

@@ -45,7 +45,10 @@ impl Database {
                 other => break other?,
             }
         };
-        Ok(Self { store: Store::new(&embedded.url(), config.database_connections)?, embedded: Some(embedded) })
+        Ok(Self {
+            store: Store::new(&embedded.url(), config.database_connections)?,
+            embedded: Some(embedded),
+        })
     }
 
     /// As [`Self::open`], but beside a running `serve` its PostgreSQL is used.
@@ -54,7 +57,9 @@ impl Database {
             match embedded::start(&config.data_dir).await {
                 Err(EmbeddedError::InUse { .. }) => {
                     let url = embedded::connect_running(&config.data_dir).await;
-                    let url = url.context("another prommgr holds the data folder, but its PostgreSQL does not answer")?;
+                    let url = url.context(
+                        "another prommgr holds the data folder, but its PostgreSQL does not answer",
+                    )?;
                     return Ok(Self { store: Store::new(&url, 2)?, embedded: None });
                 }
                 Err(error) => return Err(error.into()),
@@ -112,9 +117,12 @@ pub struct Ready {
 pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready> {
     if config.webhook_tokens.is_empty() {
         if config.database_url.is_some() {
-            bail!("PROMMGR_WEBHOOK_TOKEN: is not set, and Alertmanager could tell nothing (openssl rand -hex 24 makes a good one)");
+            bail!(
+                "PROMMGR_WEBHOOK_TOKEN: is not set, and Alertmanager could tell nothing (openssl rand -hex 24 makes a good one)"
+            );
         }
-        fs::create_dir_all(&config.data_dir).with_context(|| format!("PROMMGR_DATA_DIR: cannot make {}", config.data_dir.display()))?;
+        fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("PROMMGR_DATA_DIR: cannot make {}", config.data_dir.display()))?;
         let token = secret_file(&config.data_dir.join("webhook-token"))?;
         config.add_webhook_token(&token);
     }
@@ -125,7 +133,9 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
     }
     let mut db = database.store.db().await?;
     if crate::store::health_of(&mut db).await?.unbound {
-        tracing::warn!("the database role is a superuser or bypasses row-level security; use an ordinary role");
+        tracing::warn!(
+            "the database role is a superuser or bypasses row-level security; use an ordinary role"
+        );
     }
     let setup_url = if users::any(&mut db).await? {
         None
@@ -164,7 +174,9 @@ pub async fn run(ready: Ready, stop: CancellationToken) -> Result<()> {
 
 /// Binds the address; the error names the setting.
 pub async fn bind(config: &Config) -> Result<TcpListener> {
-    TcpListener::bind(config.listen).await.with_context(|| format!("PROMMGR_LISTEN: cannot listen on {}", config.listen))
+    TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("PROMMGR_LISTEN: cannot listen on {}", config.listen))
 }
 
 /// Resolves when the program is asked to end (SIGTERM, or Ctrl-C).

@@ -43,7 +43,9 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
         // small answers go out at once; a socket that refuses the option is gone anyway
         let _ = stream.set_nodelay(true);
         let router = router.clone();
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(axum::body::Body::new)));
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            router.clone().oneshot(request.map(axum::body::Body::new))
+        });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -58,7 +60,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
     }
 }
 
-type Next = (Option<tokio::sync::OwnedSemaphorePermit>, io::Result<(tokio::net::TcpStream, std::net::SocketAddr)>);
+type Next =
+    (Option<tokio::sync::OwnedSemaphorePermit>, io::Result<(tokio::net::TcpStream, std::net::SocketAddr)>);
 
 async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> Next {
     let place = places.clone().acquire_owned().await.ok();

@@ -14,9 +14,7 @@ pub fn of(labels: &BTreeMap<String, String>) -> u64 {
         .iter()
         .flat_map(|(name, value)| [name, value])
         .flat_map(|text| text.bytes().chain([SEPARATOR]))
-        .fold(OFFSET, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-        })
+        .fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 /// Writes a fingerprint as Alertmanager does, with 16 hexadecimal digits.

@@ -153,11 +153,9 @@ pub fn parse(body: &[u8], received: Timestamp) -> Result<Delivery, Refused> {
     for (index, raw) in body.alerts.into_iter().flatten().enumerate() {
         match report(raw, received) {
             Ok(report) => delivery.alerts.push(report),
-            Err(reason) => delivery.bad.push(BadAlert {
-                index,
-                reason,
-                raw: cut(raw.get().to_owned(), RAW_MAX),
-            }),
+            Err(reason) => {
+                delivery.bad.push(BadAlert { index, reason, raw: cut(raw.get().to_owned(), RAW_MAX) })
+            }
         }
     }
     Ok(delivery)
@@ -193,10 +191,7 @@ fn report(raw: &RawValue, received: Timestamp) -> Result<Report, String> {
     };
     Ok(Report {
         fingerprint: fingerprint::of(&labels),
-        labels: if labels
-            .iter()
-            .any(|(n, v)| n.contains('\0') || v.contains('\0'))
-        {
+        labels: if labels.iter().any(|(n, v)| n.contains('\0') || v.contains('\0')) {
             let pairs = labels.into_iter();
             pairs.map(|(n, v)| (printable(n), printable(v))).collect()
         } else {
@@ -211,8 +206,7 @@ fn report(raw: &RawValue, received: Timestamp) -> Result<Report, String> {
 
 /// Reads annotations leniently, because what is only said about an alert does not spoil it.
 fn annotations(raw: Option<&RawValue>) -> BTreeMap<String, String> {
-    let pairs: Option<BTreeMap<String, &RawValue>> =
-        raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let pairs: Option<BTreeMap<String, &RawValue>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
     pairs
         .unwrap_or_default()
         .into_iter()
@@ -229,11 +223,7 @@ fn text(raw: Option<&RawValue>) -> String {
 }
 
 fn printable(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{FFFD}")
-    } else {
-        text
-    }
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
 /// Cuts to at most `max` bytes with an ellipsis at the end.
@@ -249,9 +239,7 @@ fn cut(mut text: String, max: usize) -> String {
 fn link(raw: Option<&RawValue>) -> Option<String> {
     let url = text(raw);
     let scheme = url.split_once("://")?.0;
-    let fine = ["http", "https"]
-        .iter()
-        .any(|s| scheme.eq_ignore_ascii_case(s))
+    let fine = ["http", "https"].iter().any(|s| scheme.eq_ignore_ascii_case(s))
         && url.len() <= TEXT_MAX
         && !url.contains(|c: char| c.is_whitespace() || c.is_control());
     fine.then_some(url)

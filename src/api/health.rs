@@ -25,7 +25,9 @@ pub async fn alive() -> Json<Health> {
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>> {
     let health = store::health_of(&mut app.db().await?).await?;
     if !health.migrated {
-        return Err(Error::Unavailable("Migrations have not all run; start prommgr serve or prommgr migrate.".into()));
+        return Err(Error::Unavailable(
+            "Migrations have not all run; start prommgr serve or prommgr migrate.".into(),
+        ));
     }
     let warnings = if health.unbound {
         vec!["the database role is a superuser or bypasses row-level security; use an ordinary role"]

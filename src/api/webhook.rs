@@ -49,7 +49,9 @@ pub async fn alertmanager(State(app): State<App>, headers: HeaderMap, body: Body
     let stored = tokio::spawn(async move {
         let mut db = app.db().await?;
         match parsed {
-            Ok((reports, bad)) => intake::store(&mut db, All::operator(), DEFAULT_CLUSTER, reports, &bad).await,
+            Ok((reports, bad)) => {
+                intake::store(&mut db, All::operator(), DEFAULT_CLUSTER, reports, &bad).await
+            }
             Err(refused) => {
                 quarantine::keep(&mut db, DEFAULT_CLUSTER, &refused.to_string(), &bytes).await?;
                 Err(Error::BadRequest(refused.to_string()))
@@ -70,7 +72,11 @@ type Bad = (String, String, bool);
 
 fn prepare(delivery: Delivery, ours: &[String; 2]) -> (Vec<Report>, Vec<Bad>) {
     if delivery.truncated > 0 {
-        tracing::warn!(truncated = delivery.truncated, group = delivery.group_key, "Alertmanager left alerts out; set max_alerts to 0");
+        tracing::warn!(
+            truncated = delivery.truncated,
+            group = delivery.group_key,
+            "Alertmanager left alerts out; set max_alerts to 0"
+        );
     }
     let bad = delivery.bad.into_iter().map(|bad| {
         let truncated = bad.raw.len() >= payload::RAW_MAX;

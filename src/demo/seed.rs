@@ -44,7 +44,8 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
     let by = Actor { id: None, name: "demo".into() };
     let mut db = app.db().await?;
     for (external_id, name, comment) in OWNERS {
-        let input = OwnerInput { name: name.into(), external_id: external_id.into(), comment: comment.into() };
+        let input =
+            OwnerInput { name: name.into(), external_id: external_id.into(), comment: comment.into() };
         owners::create(&mut db, all, input.check()?, &by).await?;
     }
     for (owner, external_id, name, address, port, comment, enabled) in SERVERS {
@@ -69,14 +70,23 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
         enabled: Some("on".into()),
     };
     // short holds, so that nobody waits for the first alert
-    thresholds::set_default(&mut db, all, threshold("service_down", "critical", "", "10s").check()?, &by).await?;
-    thresholds::set_default(&mut db, all, threshold("cpu_threshold_exceeded", "warning", "85", "30s").check()?, &by).await?;
+    thresholds::set_default(&mut db, all, threshold("service_down", "critical", "", "10s").check()?, &by)
+        .await?;
+    thresholds::set_default(
+        &mut db,
+        all,
+        threshold("cpu_threshold_exceeded", "warning", "85", "30s").check()?,
+        &by,
+    )
+    .await?;
     let acme = owners::by_external_id(&mut db, all, "12").await?;
     let acme = owners::find_rw(&mut db, &all.into(), acme.id).await?;
-    acme.set_threshold(&mut db, threshold("cpu_threshold_exceeded", "warning", "60", "30s").check()?, &by).await?;
+    acme.set_threshold(&mut db, threshold("cpu_threshold_exceeded", "warning", "60", "30s").check()?, &by)
+        .await?;
     let admin = NewUser::check("admin", passwords.admin.clone(), true, None).await?;
     users::create(&mut db, all, admin).await?;
-    let customer = NewUser::check("nordwind", passwords.customer.clone(), false, Some(CUSTOMER.into())).await?;
+    let customer =
+        NewUser::check("nordwind", passwords.customer.clone(), false, Some(CUSTOMER.into())).await?;
     users::create(&mut db, all, customer).await?;
     Ok(())
 }
@@ -87,9 +97,12 @@ pub async fn follow(app: &App, node_exporter: u16) -> Result<()> {
     let mut db = app.db().await?;
     for (owner, external_id, _, _, port, ..) in SERVERS {
         let found = servers::by_external_ids(&mut db, all, owner, external_id).await?;
-        let Some(server) = found.filter(|server| port == 0 && server.port != i32::from(node_exporter)) else { continue };
+        let Some(server) = found.filter(|server| port == 0 && server.port != i32::from(node_exporter)) else {
+            continue;
+        };
         let input = ServerInput { port: node_exporter.to_string(), ..ServerInput::of(&server) };
-        let new = input.check(Reach::Any(all), None, app.our_labels()).await.context("a server of the demo")?;
+        let new =
+            input.check(Reach::Any(all), None, app.our_labels()).await.context("a server of the demo")?;
         let by = Actor { id: None, name: "demo".into() };
         servers::find_rw(&mut db, &all.into(), server.id).await?.update(&mut db, new, &by).await?;
     }

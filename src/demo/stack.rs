@@ -36,7 +36,8 @@ pub struct Stack {
 
 /// A port on loopback: the preferred one, or where that is taken any.
 pub fn free_port(preferred: u16) -> Result<u16> {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, preferred)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, preferred))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     Ok(bound.context("no port is free on loopback")?.local_addr()?.port())
 }
 
@@ -75,8 +76,10 @@ impl Stack {
         // For some seconds after a reload Prometheus 2 knows no Alertmanager and drops what fires
         // (seen with 2.42: notifications_dropped_total); it sends it again only after this delay.
         let resend = "--rules.alert.resend-delay=5s";
-        let arguments = [&config, &data, &listen, resend, "--web.enable-lifecycle", "--storage.tsdb.retention.time=7d"];
-        self.start(&["prometheus"], &arguments, &format!("http://127.0.0.1:{}/-/ready", self.prometheus)).await
+        let arguments =
+            [&config, &data, &listen, resend, "--web.enable-lifecycle", "--storage.tsdb.retention.time=7d"];
+        self.start(&["prometheus"], &arguments, &format!("http://127.0.0.1:{}/-/ready", self.prometheus))
+            .await
     }
 
     /// Starts Alertmanager and waits until it is ready.
@@ -107,7 +110,11 @@ impl Stack {
             log: self.dir.join(format!("{}.log", names[0])),
             ..Spec::default()
         })?;
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(2)).build()?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .timeout(Duration::from_secs(2))
+            .build()?;
         let deadline = Instant::now() + READY_LIMIT;
         loop {
             if let Some(ended) = leash.try_wait()? {

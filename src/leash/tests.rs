@@ -43,10 +43,7 @@ fn spec(dir: &Path, script: &str) -> Spec {
 /// Waits until no process of this group runs, and no dead one waits to be collected by us.
 async fn gone(group: u32) -> bool {
     let running = || {
-        let out = process::Command::new("ps")
-            .args(["-e", "-o", "pgid=,ppid=,stat="])
-            .output()
-            .unwrap();
+        let out = process::Command::new("ps").args(["-e", "-o", "pgid=,ppid=,stat="]).output().unwrap();
         String::from_utf8(out.stdout).unwrap().lines().any(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
             fields[0] == group.to_string()
@@ -98,10 +95,8 @@ async fn a_missing_program_is_an_early_end() {
 async fn stop_asks_first() {
     for (stop, name) in [(Signal::Term, "TERM"), (Signal::Int, "INT")] {
         let dir = scratch(name);
-        let mut spec = spec(
-            &dir,
-            &format!("trap 'echo bye; exit 7' {name}; echo up; while :; do sleep 0.01; done"),
-        );
+        let mut spec =
+            spec(&dir, &format!("trap 'echo bye; exit 7' {name}; echo up; while :; do sleep 0.01; done"));
         spec.stop = stop;
         let mut leash = Leash::spawn(spec).unwrap();
         let pid = leash.pid();
@@ -160,9 +155,7 @@ async fn the_child_ends_when_we_are_killed() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(helper.stdout.take().unwrap()).lines();
-    let pid: u32 = lines
-        .find_map(|line| line.unwrap().split_once("child ")?.1.parse().ok())
-        .unwrap();
+    let pid: u32 = lines.find_map(|line| line.unwrap().split_once("child ")?.1.parse().ok()).unwrap();
     helper.kill().unwrap();
     helper.wait().unwrap();
     assert!(gone(pid).await);

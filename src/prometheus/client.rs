@@ -27,11 +27,7 @@ pub enum Error {
     #[error("Prometheus at {at} refused the configuration: {reason}")]
     Refused { at: Url, reason: String },
     #[error("Prometheus at {at} answered {status}: {reason}")]
-    Answer {
-        at: Url,
-        status: u16,
-        reason: String,
-    },
+    Answer { at: Url, status: u16, reason: String },
     #[error("no connection can be prepared: {0}")]
     Setup(String),
 }
@@ -90,9 +86,7 @@ impl Client {
             "http" => builder.tls_certs_only([]),
             _ => builder,
         };
-        let http = builder
-            .build()
-            .map_err(|error| Error::Setup(root_cause(&error)))?;
+        let http = builder.build().map_err(|error| Error::Setup(root_cause(&error)))?;
         Ok(Self { http, base })
     }
 
@@ -111,26 +105,15 @@ impl Client {
         let request = self.http.post(self.url("-/reload")).timeout(RELOAD_LIMIT);
         match self.send(request).await {
             Ok(_) => Ok(()),
-            Err(Error::Answer {
-                at, status: 403, ..
-            }) => Err(Error::NoLifecycle { at }),
-            Err(Error::Answer {
-                at,
-                status: 500,
-                reason,
-            }) => {
-                let short = reason
-                    .strip_prefix("failed to reload config: ")
-                    .unwrap_or(&reason);
+            Err(Error::Answer { at, status: 403, .. }) => Err(Error::NoLifecycle { at }),
+            Err(Error::Answer { at, status: 500, reason }) => {
+                let short = reason.strip_prefix("failed to reload config: ").unwrap_or(&reason);
                 // Of a bad rule, Prometheus tells the reason to its log only.
                 let more = match short.starts_with("one or more errors") {
                     true => "; its log says which",
                     false => "",
                 };
-                Err(Error::Refused {
-                    at,
-                    reason: format!("{short}{more}"),
-                })
+                Err(Error::Refused { at, reason: format!("{short}{more}") })
             }
             Err(error) => Err(error),
         }
@@ -138,11 +121,7 @@ impl Client {
 
     /// The revision of the rules in force; `None` where none of ours are.
     pub async fn revision_in_force(&self) -> Result<Option<String>, Error> {
-        let rules = self
-            .groups(&[("type", "record")])
-            .await?
-            .into_iter()
-            .flat_map(|group| group.rules);
+        let rules = self.groups(&[("type", "record")]).await?.into_iter().flat_map(|group| group.rules);
         let mut ours = rules.filter(|rule| rule.name == PUBLICATION_SERIES);
         Ok(ours.find_map(|mut rule| rule.labels.remove("revision")))
     }
@@ -155,15 +134,11 @@ impl Client {
     /// The series of an instant query now. A number alone is a sample without labels.
     pub async fn query(&self, promql: &str) -> Result<Vec<Sample>, Error> {
         // As a form, since a query may be longer than a URL.
-        let request = self
-            .http
-            .post(self.url("api/v1/query"))
-            .form(&[("query", promql)]);
+        let request = self.http.post(self.url("api/v1/query")).form(&[("query", promql)]);
         Ok(match self.data(request).await? {
-            Answer::Vector(series) => series
-                .into_iter()
-                .map(|series| (series.metric, number(&series.value.1)))
-                .collect(),
+            Answer::Vector(series) => {
+                series.into_iter().map(|series| (series.metric, number(&series.value.1))).collect()
+            }
             Answer::Scalar((_, value)) => vec![(BTreeMap::new(), number(&value))],
             Answer::Matrix(_) | Answer::String(_) => Vec::new(),
         })
@@ -180,17 +155,9 @@ impl Client {
             "min by ({owner_label}, {server_label}) (up{{{owner_label}!=\"\",{server_label}!=\"\"}})"
         );
         let pair = |(mut labels, value): Sample| {
-            Some((
-                (labels.remove(owner_label)?, labels.remove(server_label)?),
-                value > 0.0,
-            ))
+            Some(((labels.remove(owner_label)?, labels.remove(server_label)?), value > 0.0))
         };
-        Ok(self
-            .query(&query)
-            .await?
-            .into_iter()
-            .filter_map(pair)
-            .collect())
+        Ok(self.query(&query).await?.into_iter().filter_map(pair).collect())
     }
 
     async fn groups(&self, filter: &[(&str, &str)]) -> Result<Vec<Group>, Error> {
@@ -200,38 +167,22 @@ impl Client {
 
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!(
-            "{}/{path}",
-            self.base.path().trim_end_matches('/')
-        ));
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
         url
     }
 
-    async fn data<T: DeserializeOwned>(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, Error> {
+    async fn data<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Error> {
         let response = self.send(request).await?;
         let status = response.status().as_u16();
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
-        serde_json::from_slice::<Envelope<T>>(&bytes)
-            .map(|envelope| envelope.data)
-            .map_err(|error| Error::Answer {
-                at: self.at(),
-                status,
-                reason: format!("not as Prometheus does: {error}"),
-            })
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice::<Envelope<T>>(&bytes).map(|envelope| envelope.data).map_err(|error| {
+            Error::Answer { at: self.at(), status, reason: format!("not as Prometheus does: {error}") }
+        })
     }
 
     /// Sends, and makes an error of any answer but success.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let (at, status) = (self.at(), response.status());
         if status.is_success() {
             return Ok(response);
@@ -242,11 +193,7 @@ impl Client {
         let text = response.text().await.unwrap_or_default();
         let told = serde_json::from_str::<Told>(&text).map_or(text, |told| told.error);
         let reason = told.trim().chars().take(MOST_REASON).collect();
-        Err(Error::Answer {
-            at,
-            status: status.as_u16(),
-            reason,
-        })
+        Err(Error::Answer { at, status: status.as_u16(), reason })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
@@ -254,10 +201,7 @@ impl Client {
             true => "it does not answer in time".to_owned(),
             false => root_cause(error),
         };
-        Error::Unreachable {
-            at: self.at(),
-            reason,
-        }
+        Error::Unreachable { at: self.at(), reason }
     }
 }
 
@@ -315,10 +259,7 @@ mod tests {
 
     #[test]
     fn the_prefix_is_kept_and_the_password_not_shown() {
-        for base in [
-            "http://u:p%40@host:9090/prefix",
-            "http://u:p%40@host:9090/prefix/",
-        ] {
+        for base in ["http://u:p%40@host:9090/prefix", "http://u:p%40@host:9090/prefix/"] {
             let client = client(base);
             assert_eq!(client.url("api/v1/query").path(), "/prefix/api/v1/query");
             assert_eq!(client.url("x").password(), Some("p%40"));
@@ -331,19 +272,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = client(&format!("http://u:secret@{address}"))
-            .reload()
-            .await
-            .unwrap_err();
+        let error = client(&format!("http://u:secret@{address}")).reload().await.unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains("cannot be reached: Connection refused"),
-            "{text}"
-        );
-        assert!(
-            text.contains(&address.to_string()) && !text.contains("secret"),
-            "{text}"
-        );
+        assert!(text.contains("cannot be reached: Connection refused"), "{text}");
+        assert!(text.contains(&address.to_string()) && !text.contains("secret"), "{text}");
     }
 
     #[test]

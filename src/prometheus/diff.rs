@@ -44,7 +44,8 @@ pub fn file(path: &str, before: Option<&str>, after: &str) -> FileDiff {
         Some(_) if path.starts_with("targets/") && after == super::targets::EMPTY => "removed",
         Some(_) => "changed",
     };
-    let mut diff = FileDiff { path: path.to_owned(), change, added: 0, removed: 0, lines: Vec::new(), cut: false };
+    let mut diff =
+        FileDiff { path: path.to_owned(), change, added: 0, removed: 0, lines: Vec::new(), cut: false };
     let before = before.unwrap_or("");
     if before.len() + after.len() > LARGE {
         diff.cut = true;
@@ -53,7 +54,10 @@ pub fn file(path: &str, before: Option<&str>, after: &str) -> FileDiff {
     let lines = TextDiff::from_lines(before, after);
     for group in lines.grouped_ops(3) {
         if let (Some(first), Some(last)) = (group.first(), group.last()) {
-            let (old, new) = (first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end);
+            let (old, new) = (
+                first.old_range().start..last.old_range().end,
+                first.new_range().start..last.new_range().end,
+            );
             let text = format!("@@ -{},{} +{},{} @@", old.start + 1, old.len(), new.start + 1, new.len());
             push(&mut diff, "hunk", text);
         }

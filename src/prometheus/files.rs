@@ -41,12 +41,7 @@ fn advice(source: &io::Error, stuck: bool) -> String {
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error {
-        path,
-        doing,
-        source,
-        stuck: false,
-    }
+    move |source| Error { path, doing, source, stuck: false }
 }
 
 // Neither `*.json` nor `*.yml` matches these.
@@ -61,11 +56,7 @@ pub fn managed(dir: &Path) -> Result<BTreeSet<String>, Error> {
     paths.insert(rules::PUBLICATION_FILE.to_owned());
     let names = list(&dir.join("targets"))?;
     paths.extend(names.iter().filter_map(|name| {
-        let id = name
-            .strip_prefix("owner-")?
-            .strip_suffix(".json")?
-            .parse()
-            .ok()?;
+        let id = name.strip_prefix("owner-")?.strip_suffix(".json")?.parse().ok()?;
         Some(targets::path(id))
     }));
     Ok(paths)
@@ -91,14 +82,8 @@ pub fn plan(old: &Contents, wanted: &BTreeMap<String, String>) -> BTreeMap<Strin
         }
     }
     for (path, content) in old {
-        let empty = if path.starts_with("targets/") {
-            targets::EMPTY
-        } else {
-            rules::EMPTY
-        };
-        let stands = content
-            .as_deref()
-            .is_some_and(|bytes| bytes != empty.as_bytes());
+        let empty = if path.starts_with("targets/") { targets::EMPTY } else { rules::EMPTY };
+        let stands = content.as_deref().is_some_and(|bytes| bytes != empty.as_bytes());
         if stands && !wanted.contains_key(path) {
             changes.insert(path.clone(), empty.to_owned());
         }
@@ -108,22 +93,16 @@ pub fn plan(old: &Contents, wanted: &BTreeMap<String, String>) -> BTreeMap<Strin
 
 /// Writes the changes: all bytes beside their places first, then one rename a file.
 pub fn apply(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let bytes = changes
-        .iter()
-        .map(|(path, content)| (path.as_str(), Some(content.as_bytes())));
+    let bytes = changes.iter().map(|(path, content)| (path.as_str(), Some(content.as_bytes())));
     replace(dir, bytes.collect())
 }
 
 /// Puts back what [`read`] found. Rules that were not there are removed, targets emptied.
 pub fn restore(dir: &Path, old: &Contents) -> Result<(), Error> {
     let now = read(dir, &old.keys().cloned().collect())?;
-    let changed = old
-        .iter()
-        .filter(|(path, content)| now.get(*path) != Some(*content));
+    let changed = old.iter().filter(|(path, content)| now.get(*path) != Some(*content));
     let bytes = changed.map(|(path, content)| {
-        let absent = path
-            .starts_with("targets/")
-            .then_some(targets::EMPTY.as_bytes());
+        let absent = path.starts_with("targets/").then_some(targets::EMPTY.as_bytes());
         (path.as_str(), content.as_deref().or(absent))
     });
     replace(dir, bytes.collect())
@@ -134,14 +113,9 @@ fn replace(dir: &Path, contents: BTreeMap<&str, Option<&[u8]>>) -> Result<(), Er
         fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         clean(&folder)?;
     }
-    let places: Vec<_> = contents
-        .iter()
-        .map(|(path, bytes)| (dir.join(path), *bytes))
-        .collect();
-    let result = places
-        .iter()
-        .try_for_each(|(path, bytes)| stage(path, *bytes))
-        .and_then(|()| rename_all(&places));
+    let places: Vec<_> = contents.iter().map(|(path, bytes)| (dir.join(path), *bytes)).collect();
+    let result =
+        places.iter().try_for_each(|(path, bytes)| stage(path, *bytes)).and_then(|()| rename_all(&places));
     // What is left beside goes away in any case; the next publication tries again.
     for folder in FOLDERS.map(|folder| dir.join(folder)) {
         let _ = clean(&folder);
@@ -178,10 +152,7 @@ fn rename_all(places: &[(PathBuf, Option<&[u8]>)]) -> Result<(), Error> {
         if let Err(error) = put {
             let back = places[..done].iter().rev().map(|(path, _)| put_back(path));
             let stuck = back.fold(false, |stuck, back| stuck | back.is_err());
-            return Err(Error {
-                stuck,
-                ..failed("replace", path)(error)
-            });
+            return Err(Error { stuck, ..failed("replace", path)(error) });
         }
         folders.extend(path.parent());
     }
@@ -234,10 +205,7 @@ fn list(folder: &Path) -> Result<Vec<String>, Error> {
     let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
     let names: Result<Vec<_>, _> = entries.map(name).collect();
     let names = names.map_err(failed("list", folder))?;
-    Ok(names
-        .into_iter()
-        .filter_map(|name| name.into_string().ok())
-        .collect())
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
 }
 
 #[cfg(test)]

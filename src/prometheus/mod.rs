@@ -92,7 +92,13 @@ impl Publisher {
         let inner = self.0.clone();
         blocking(move || {
             let files = inner.render(&wanted, &latest)?;
-            Ok(Preview { revision: revision(&files), files: diff::files(&latest, &files), changes, servers, first })
+            Ok(Preview {
+                revision: revision(&files),
+                files: diff::files(&latest, &files),
+                changes,
+                servers,
+                first,
+            })
         })
         .await
     }
@@ -114,7 +120,9 @@ impl Publisher {
             Ok(done) => done.map_err(Error::internal)?,
             Err(_) => match beginning.await {
                 Ok(id) => Ok(id),
-                Err(_) => Err(Error::Unavailable("Publishing waits for somebody else's to end. Look at the list in a moment.".into())),
+                Err(_) => Err(Error::Unavailable(
+                    "Publishing waits for somebody else's to end. Look at the list in a moment.".into(),
+                )),
             },
         }
     }
@@ -126,7 +134,13 @@ impl Publisher {
 }
 
 impl Inner {
-    async fn publish(&self, all: All, by: &Actor, expected: Option<String>, begun: oneshot::Sender<i64>) -> Result<i64> {
+    async fn publish(
+        &self,
+        all: All,
+        by: &Actor,
+        expected: Option<String>,
+        begun: oneshot::Sender<i64>,
+    ) -> Result<i64> {
         let _lock = publications::lock(&self.store).await?;
         let mut db = self.store.db().await?;
         let wanted = publications::wanted(&mut db, all).await?;
@@ -134,7 +148,9 @@ impl Inner {
         let files = self.render(&wanted, &latest)?;
         let revision = revision(&files);
         if expected.is_some_and(|expected| expected != revision) {
-            return Err(Error::Conflict("Something was changed since you looked. Look at the difference again, then publish.".into()));
+            return Err(Error::Conflict(
+                "Something was changed since you looked. Look at the difference again, then publish.".into(),
+            ));
         }
         let id = publications::begin(&mut db, all, by, &revision, wanted.servers.len(), &files).await?;
         // nobody may be waiting any more
@@ -163,15 +179,23 @@ impl Inner {
             return ("in_force", String::new(), answers);
         }
         if in_force > 0 {
-            return ("partly", format!("{in_force} of {} Prometheus have it in force.", answers.len()), answers);
+            return (
+                "partly",
+                format!("{in_force} of {} Prometheus have it in force.", answers.len()),
+                answers,
+            );
         }
         let state = if answers.iter().any(|answer| answer.state == "refused") { "refused" } else { "failed" };
         let dir = self.dir.clone();
         let restored = tokio::task::spawn_blocking(move || files::restore(&dir, &old)).await;
         let mut reason = match restored {
             Ok(Ok(())) => "No Prometheus has it in force, so the old files were put back.".to_owned(),
-            Ok(Err(error)) => format!("No Prometheus has it in force, and the old files could not be put back: {error}"),
-            Err(error) => format!("No Prometheus has it in force, and the old files could not be put back: {error}"),
+            Ok(Err(error)) => {
+                format!("No Prometheus has it in force, and the old files could not be put back: {error}")
+            }
+            Err(error) => {
+                format!("No Prometheus has it in force, and the old files could not be put back: {error}")
+            }
         };
         for answer in &answers {
             // writing to a String cannot fail
@@ -205,7 +229,10 @@ impl Inner {
         let mut snapshot = rules::Snapshot::new(&self.owner_label, &self.server_label);
         snapshot.shared_server_ids = wanted.shared_server_ids.iter().cloned().collect();
         for threshold in &wanted.thresholds {
-            let (Some(kind), Ok(severity)) = (catalogue::kind(&threshold.rule), threshold.severity.parse()) else { continue };
+            let (Some(kind), Ok(severity)) = (catalogue::kind(&threshold.rule), threshold.severity.parse())
+            else {
+                continue;
+            };
             let setting = threshold.setting();
             match (threshold.owner_id, threshold.server_id) {
                 (None, _) => snapshot.set_default(kind, severity, setting),
@@ -215,7 +242,9 @@ impl Inner {
                     }
                 }
                 (Some(owner), Some(server)) => {
-                    if let (Some(owner), Some(server)) = (wanted.owners.get(&owner), wanted.server_ids.get(&server)) {
+                    if let (Some(owner), Some(server)) =
+                        (wanted.owners.get(&owner), wanted.server_ids.get(&server))
+                    {
                         snapshot.set_server(kind, severity, owner, server, setting);
                     }
                 }
@@ -223,7 +252,9 @@ impl Inner {
         }
         let mut files = rules::render(&snapshot).map_err(Error::internal)?;
         let servers: Vec<_> = wanted.servers.iter().map(|(server, owner)| target(server, owner)).collect();
-        files.extend(targets::render(&servers, &self.owner_label, &self.server_label).map_err(Error::internal)?);
+        files.extend(
+            targets::render(&servers, &self.owner_label, &self.server_label).map_err(Error::internal)?,
+        );
         for path in latest.keys().filter(|path| path.starts_with("targets/")) {
             files.entry(path.clone()).or_insert_with(|| targets::EMPTY.to_owned());
         }
@@ -242,7 +273,9 @@ fn target(server: &crate::store::servers::Server, owner: &str) -> targets::Targe
         job: server.job.clone(),
         scheme: server.scheme.clone(),
         metrics_path: server.metrics_path.clone(),
-        labels: labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect(),
+        labels: labels
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
     }
 }
 
@@ -264,7 +297,9 @@ async fn load(client: &Client, wanted: &str, dir: &std::path::Path) -> Answer {
     let (state, reason) = match in_force(client, wanted, dir).await {
         Ok(None) => ("in_force", String::new()),
         Ok(Some(why)) => ("unverified", why),
-        Err(error @ (client::Error::Unreachable { .. } | client::Error::Setup(_))) => ("unreachable", error.to_string()),
+        Err(error @ (client::Error::Unreachable { .. } | client::Error::Setup(_))) => {
+            ("unreachable", error.to_string())
+        }
         Err(error) => ("refused", error.to_string()),
     };
     let took_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
@@ -272,7 +307,11 @@ async fn load(client: &Client, wanted: &str, dir: &std::path::Path) -> Answer {
 }
 
 /// `None` when the rules are in force, else why that cannot be said.
-async fn in_force(client: &Client, wanted: &str, dir: &std::path::Path) -> Result<Option<String>, client::Error> {
+async fn in_force(
+    client: &Client,
+    wanted: &str,
+    dir: &std::path::Path,
+) -> Result<Option<String>, client::Error> {
     if client.revision_in_force().await?.as_deref() == Some(wanted) {
         return Ok(None);
     }

@@ -29,11 +29,7 @@ pub async fn check(dir: &Path, files: &BTreeMap<String, String>) -> Option<Resul
             promtool(&stage, &config).await?;
         }
         // One kind with several holds is several rules of one name; lint would complain.
-        let mut arguments = vec![
-            "check".to_owned(),
-            "rules".to_owned(),
-            "--lint=none".to_owned(),
-        ];
+        let mut arguments = vec!["check".to_owned(), "rules".to_owned(), "--lint=none".to_owned()];
         arguments.extend(stage.rules()?);
         promtool(&stage, &arguments).await
     };
@@ -41,10 +37,7 @@ pub async fn check(dir: &Path, files: &BTreeMap<String, String>) -> Option<Resul
         Ok(Ok(())) => Some(Ok(())),
         Ok(Err(Failure::Missing)) => None,
         Ok(Err(Failure::Said(text))) => Some(Err(text)),
-        Err(_) => Some(Err(format!(
-            "promtool did not finish within {} s",
-            LIMIT.as_secs()
-        ))),
+        Err(_) => Some(Err(format!("promtool did not finish within {} s", LIMIT.as_secs()))),
     }
 }
 
@@ -59,16 +52,9 @@ impl From<io::Error> for Failure {
     }
 }
 
-async fn promtool<S: AsRef<std::ffi::OsStr>>(
-    stage: &Stage,
-    arguments: &[S],
-) -> Result<(), Failure> {
+async fn promtool<S: AsRef<std::ffi::OsStr>>(stage: &Stage, arguments: &[S]) -> Result<(), Failure> {
     let mut command = Command::new("promtool");
-    command
-        .args(arguments)
-        .current_dir(&stage.0)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(arguments).current_dir(&stage.0).stdin(Stdio::null()).kill_on_drop(true);
     let output = match command.output().await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(Failure::Missing),
         output => output?,
@@ -116,10 +102,9 @@ impl Stage {
 
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
         match std::fs::copy(from, self.0.join(to)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(io::Error::new(
-                error.kind(),
-                format!("{}: {error}", from.display()),
-            )),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io::Error::new(error.kind(), format!("{}: {error}", from.display())))
+            }
             _ => Ok(()),
         }
     }
@@ -150,10 +135,7 @@ mod tests {
         std::fs::create_dir_all(dir.join("rules")).unwrap();
         let mut files = render(&Snapshot::new("owner", "server")).unwrap();
         let good = check(&dir, &files).await;
-        files.insert(
-            "rules/prommgr.yml".to_owned(),
-            "groups: [{name: x, rules: 1}]".to_owned(),
-        );
+        files.insert("rules/prommgr.yml".to_owned(), "groups: [{name: x, rules: 1}]".to_owned());
         let bad = check(&dir, &files).await;
         files.remove("rules/prommgr.yml");
         std::fs::write(dir.join("rules/own.yml"), "nonsense").unwrap();
@@ -165,10 +147,7 @@ mod tests {
         };
         assert_eq!(good, Ok(()));
         let bad = bad.unwrap_err();
-        assert!(
-            bad.contains("rules/prommgr.yml") && !bad.contains("Checking"),
-            "{bad}"
-        );
+        assert!(bad.contains("rules/prommgr.yml") && !bad.contains("Checking"), "{bad}");
         assert!(theirs.unwrap_err().contains("own.yml"));
     }
 }

@@ -61,38 +61,21 @@ enum Rule {
 pub fn render(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, YamlError> {
     let mut files = BTreeMap::new();
     for kind in &KINDS {
-        files.insert(
-            path(kind),
-            yaml(&File {
-                groups: groups(snapshot, kind),
-            })?,
-        );
+        files.insert(path(kind), yaml(&File { groups: groups(snapshot, kind) })?);
     }
     let rule = Rule::Recording {
         record: PUBLICATION_SERIES,
         expr: "vector(1)".to_owned(),
         labels: BTreeMap::from([("revision", revision(&files))]),
     };
-    let group = Group {
-        name: "prommgr".to_owned(),
-        interval: None,
-        rules: vec![rule],
-    };
-    files.insert(
-        PUBLICATION_FILE.to_owned(),
-        yaml(&File {
-            groups: vec![group],
-        })?,
-    );
+    let group = Group { name: "prommgr".to_owned(), interval: None, rules: vec![rule] };
+    files.insert(PUBLICATION_FILE.to_owned(), yaml(&File { groups: vec![group] })?);
     Ok(files)
 }
 
 /// All kinds in one file to read: what a publication without overrides writes.
 pub fn render_catalogue(snapshot: &Snapshot) -> Result<String, YamlError> {
-    let groups = KINDS
-        .iter()
-        .flat_map(|kind| groups(snapshot, kind))
-        .collect();
+    let groups = KINDS.iter().flat_map(|kind| groups(snapshot, kind)).collect();
     Ok(format!(
         "# The rules of prommgr's catalogue as a publication without overrides writes them, one\n\
          # file for each kind, to rules/. This file is for reading; Prometheus does not load it.\n\
@@ -117,13 +100,10 @@ pub fn revision(files: &BTreeMap<String, String>) -> String {
         hash.update(content.len().to_be_bytes());
         hash.update(content);
     }
-    hash.finalize()
-        .iter()
-        .take(8)
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hash.finalize().iter().take(8).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn yaml(file: &File) -> Result<String, YamlError> {
@@ -135,11 +115,7 @@ fn groups(snapshot: &Snapshot, kind: &'static RuleKind) -> Vec<Group> {
     let recording = kind.recorded().map(|expr| Group {
         name: format!("{}/recording", kind.name),
         interval: kind.interval.map(duration),
-        rules: vec![Rule::Recording {
-            record: kind.series,
-            expr,
-            labels: BTreeMap::new(),
-        }],
+        rules: vec![Rule::Recording { record: kind.series, expr, labels: BTreeMap::new() }],
     });
     let alerts = Severity::ALL.into_iter().flat_map(|severity| {
         let layers = snapshot.layers(kind, severity);

@@ -60,11 +60,7 @@ pub fn render(
         });
         let mut lines = Vec::with_capacity(servers.len());
         for server in servers {
-            lines.push(serde_json::to_string(&group(
-                server,
-                owner_label,
-                server_label,
-            ))?);
+            lines.push(serde_json::to_string(&group(server, owner_label, server_label))?);
         }
         files.insert(path(owner), format!("[\n{}\n]\n", lines.join(",\n")));
     }
@@ -90,10 +86,7 @@ fn group<'a>(target: &'a Target, owner_label: &'a str, server_label: &'a str) ->
     }
     labels.insert(owner_label, &target.owner_external_id);
     labels.insert(server_label, &target.server_external_id);
-    Group {
-        targets: [target.instance()],
-        labels,
-    }
+    Group { targets: [target.instance()], labels }
 }
 
 #[cfg(test)]
@@ -119,24 +112,12 @@ mod tests {
         let mut odd = target(11, "b", "2001:db8::1");
         odd.scheme = "https".to_owned();
         odd.metrics_path = "/m".to_owned();
-        odd.labels = [
-            ("env", "prod"),
-            ("__address__", "x"),
-            ("job", "x"),
-            ("o", "12"),
-        ]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into();
-        let servers = [
-            odd,
-            target(2, "1", "10.0.0.5"),
-            target(11, "a\"", "db.example.com"),
-        ];
+        odd.labels = [("env", "prod"), ("__address__", "x"), ("job", "x"), ("o", "12")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        let servers = [odd, target(2, "1", "10.0.0.5"), target(11, "a\"", "db.example.com")];
         let files = render(&servers, "o", "s").unwrap();
-        assert_eq!(
-            files.keys().collect::<Vec<_>>(),
-            ["targets/owner-11.json", "targets/owner-2.json"]
-        );
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["targets/owner-11.json", "targets/owner-2.json"]);
         assert_eq!(
             files["targets/owner-11.json"],
             concat!(

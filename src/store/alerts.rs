@@ -164,12 +164,20 @@ async fn load(db: &mut Db, query: Query<'_>) -> Result<Vec<Named>> {
         .select((
             Alert::as_select(),
             (owners::id, owners::name, sql::<Bool>("owners.removed_at is not null")).nullable(),
-            (servers::id, servers::name, sql::<Bool>("(servers.removed_at is not null or owners.removed_at is not null)")).nullable(),
+            (
+                servers::id,
+                servers::name,
+                sql::<Bool>("(servers.removed_at is not null or owners.removed_at is not null)"),
+            )
+                .nullable(),
         ))
         .load(db.conn())
         .await?;
     let name = |(id, name, removed)| Name { id, name, removed };
-    Ok(rows.into_iter().map(|(alert, owner, server)| Named { alert, owner: owner.map(name), server: server.map(name) }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(alert, owner, server)| Named { alert, owner: owner.map(name), server: server.map(name) })
+        .collect())
 }
 
 /// Episodes, the newest start first.
@@ -202,7 +210,13 @@ pub async fn find(db: &mut Db, scope: &Scope, id: i64) -> Result<Named> {
 }
 
 /// Open episodes, critical ones first, then the longest; at most `limit`.
-pub async fn worst(db: &mut Db, scope: &Scope, owner: Option<&Owner>, server: Option<&Server>, limit: i64) -> Result<Vec<Named>> {
+pub async fn worst(
+    db: &mut Db,
+    scope: &Scope,
+    owner: Option<&Owner>,
+    server: Option<&Server>,
+    limit: i64,
+) -> Result<Vec<Named>> {
     let query = beside(visible(scope), owner, server)
         .filter(alerts::ended_at.is_null())
         .order((sql::<Bool>("alerts.severity <> 'critical'"), alerts::started_at, alerts::id))
@@ -211,7 +225,13 @@ pub async fn worst(db: &mut Db, scope: &Scope, owner: Option<&Owner>, server: Op
 }
 
 /// Closed episodes, the newest end first among the newest starts; at most `limit`.
-pub async fn newest_closed(db: &mut Db, scope: &Scope, owner: Option<&Owner>, server: Option<&Server>, limit: i64) -> Result<Vec<Named>> {
+pub async fn newest_closed(
+    db: &mut Db,
+    scope: &Scope,
+    owner: Option<&Owner>,
+    server: Option<&Server>,
+    limit: i64,
+) -> Result<Vec<Named>> {
     let query = beside(visible(scope), owner, server)
         .filter(alerts::ended_at.is_not_null())
         .order((alerts::started_at.desc(), alerts::id.desc()))
@@ -226,7 +246,9 @@ fn beside<'a>(query: Query<'a>, owner: Option<&Owner>, server: Option<&Server>) 
     };
     match server {
         None => query,
-        Some(server) => query.filter(alerts::owner_id.eq(server.owner_id).and(alerts::server_id.eq(server.id))),
+        Some(server) => {
+            query.filter(alerts::owner_id.eq(server.owner_id).and(alerts::server_id.eq(server.id)))
+        }
     }
 }
 

@@ -36,7 +36,12 @@ pub struct Change {
 }
 
 /// Notes a change, in the transaction that makes it.
-pub(super) async fn note(conn: &mut AsyncPgConnection, by: &Actor, owner: Option<i64>, summary: String) -> Result<()> {
+pub(super) async fn note(
+    conn: &mut AsyncPgConnection,
+    by: &Actor,
+    owner: Option<i64>,
+    summary: String,
+) -> Result<()> {
     diesel::insert_into(pending_changes::table)
         .values((
             pending_changes::owner_id.eq(owner),
@@ -60,5 +65,7 @@ pub async fn pending(db: &mut Db, _: All, limit: i64) -> Result<Vec<Change>> {
 
 /// Whether anything waits to be published.
 pub async fn any(db: &mut Db, _: All) -> Result<bool> {
-    Ok(diesel::select(diesel::dsl::exists(pending_changes::table.select(pending_changes::id))).get_result(db.conn()).await?)
+    Ok(diesel::select(diesel::dsl::exists(pending_changes::table.select(pending_changes::id)))
+        .get_result(db.conn())
+        .await?)
 }

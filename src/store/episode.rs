@@ -79,21 +79,12 @@ pub fn decide(head: &Head, report: Times) -> Action {
     let known = head.last_end.is_some_and(|end| start <= end);
     match (head.open, report.ends_at) {
         (Some(OpenEpisode { id, started_at }), ends_at) => {
-            let earliest = if known {
-                started_at
-            } else {
-                started_at.min(start)
-            };
+            let earliest = if known { started_at } else { started_at.min(start) };
             match ends_at {
-                None => Action::Touch {
-                    id,
-                    started_at: earliest,
-                },
-                Some(ended_at) if ended_at >= started_at => Action::Close {
-                    id,
-                    started_at: earliest,
-                    ended_at,
-                },
+                None => Action::Touch { id, started_at: earliest },
+                Some(ended_at) if ended_at >= started_at => {
+                    Action::Close { id, started_at: earliest, ended_at }
+                }
                 // It came late: the open episode began after it.
                 Some(ended_at) => closed(head, start, ended_at),
             }
@@ -108,10 +99,7 @@ fn closed(head: &Head, started_at: Timestamp, ended_at: Timestamp) -> Action {
     match head.last_end {
         // Most repeats end here, without a look at the history.
         Some(last) if started_at <= last && last <= ended_at => Action::Ignore,
-        _ => Action::InsertClosedIfNoOverlap {
-            started_at,
-            ended_at,
-        },
+        _ => Action::InsertClosedIfNoOverlap { started_at, ended_at },
     }
 }
 

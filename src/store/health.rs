@@ -59,9 +59,11 @@ pub async fn note(db: &mut Db, _: All, up: &HashMap<(String, String), bool>) -> 
             )
             .execute(conn)
             .await?;
-            diesel::sql_query("delete from server_health h where not exists (select from seen where id = h.server_id)")
-                .execute(conn)
-                .await?;
+            diesel::sql_query(
+                "delete from server_health h where not exists (select from seen where id = h.server_id)",
+            )
+            .execute(conn)
+            .await?;
             Ok(())
         })
         .await
@@ -82,7 +84,9 @@ pub async fn note_prometheus(db: &mut Db, _: All, url: &str, error: Option<&str>
 
 /// Forgets Prometheis that are no longer configured.
 pub async fn keep_only(db: &mut Db, _: All, urls: &[String]) -> Result<()> {
-    diesel::delete(prometheus_health::table.filter(prometheus_health::url.ne_all(urls))).execute(db.conn()).await?;
+    diesel::delete(prometheus_health::table.filter(prometheus_health::url.ne_all(urls)))
+        .execute(db.conn())
+        .await?;
     Ok(())
 }
 

@@ -84,7 +84,12 @@ fn waves(reports: Vec<Report>) -> Vec<Vec<Report>> {
     waves.into_iter().map(|wave| wave.into_values().collect()).collect()
 }
 
-async fn store_wave(conn: &mut AsyncPgConnection, cluster: i32, wave: &[Report], outcome: &mut Outcome) -> Result<()> {
+async fn store_wave(
+    conn: &mut AsyncPgConnection,
+    cluster: i32,
+    wave: &[Report],
+    outcome: &mut Outcome,
+) -> Result<()> {
     let heads = lock_heads(conn, cluster, wave).await?;
     let (mut open, mut touch, mut close, mut over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for report in wave {
@@ -93,7 +98,9 @@ async fn store_wave(conn: &mut AsyncPgConnection, cluster: i32, wave: &[Report],
             Action::Open { started_at } => open.push((report, started_at, None)),
             Action::Touch { id, started_at } => touch.push((report, id, started_at)),
             Action::Close { id, started_at, ended_at } => close.push((report, id, started_at, ended_at)),
-            Action::InsertClosedIfNoOverlap { started_at, ended_at } => over.push((report, started_at, Some(ended_at))),
+            Action::InsertClosedIfNoOverlap { started_at, ended_at } => {
+                over.push((report, started_at, Some(ended_at)))
+            }
             Action::LateTwin | Action::Ignore => outcome.ignored += 1,
         }
     }
@@ -108,7 +115,11 @@ async fn store_wave(conn: &mut AsyncPgConnection, cluster: i32, wave: &[Report],
 
 /// Makes the heads that are missing and locks all of them, in key order, so that two deliveries
 /// with the same alerts wait for each other and cannot deadlock.
-async fn lock_heads(conn: &mut AsyncPgConnection, cluster: i32, wave: &[Report]) -> Result<HashMap<String, Head>> {
+async fn lock_heads(
+    conn: &mut AsyncPgConnection,
+    cluster: i32,
+    wave: &[Report],
+) -> Result<HashMap<String, Head>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -137,7 +148,8 @@ async fn lock_heads(conn: &mut AsyncPgConnection, cluster: i32, wave: &[Report])
     .load(conn)
     .await?;
     let heads = rows.into_iter().map(|row| {
-        let open = row.open_id.zip(row.open_started_at).map(|(id, started_at)| OpenEpisode { id, started_at });
+        let open =
+            row.open_id.zip(row.open_started_at).map(|(id, started_at)| OpenEpisode { id, started_at });
         (row.fingerprint, Head { open, last_end: row.last_end })
     });
     Ok(heads.collect())
@@ -203,12 +215,19 @@ struct Count {
     n: i64,
 }
 
-fn column<'a, T>(rows: &[(&'a Report, Timestamp, Option<Timestamp>)], of: impl Fn(&'a Report) -> T) -> Vec<T> {
+fn column<'a, T>(
+    rows: &[(&'a Report, Timestamp, Option<Timestamp>)],
+    of: impl Fn(&'a Report) -> T,
+) -> Vec<T> {
     rows.iter().map(|row| of(row.0)).collect()
 }
 
 /// Notes that open episodes still fire: when it was said, the annotations, an earlier start.
-async fn touch(conn: &mut AsyncPgConnection, cluster: i32, rows: &[(&Report, i64, Timestamp)]) -> Result<usize> {
+async fn touch(
+    conn: &mut AsyncPgConnection,
+    cluster: i32,
+    rows: &[(&Report, i64, Timestamp)],
+) -> Result<usize> {
     if rows.is_empty() {
         return Ok(0);
     }

@@ -122,8 +122,9 @@ impl Store {
             held: bool,
         }
         let mut conn = connect(&self.url).await.map_err(Error::internal)?;
-        let row: Row =
-            diesel::sql_query(format!("select pg_try_advisory_lock({key}) as held")).get_result(&mut conn).await?;
+        let row: Row = diesel::sql_query(format!("select pg_try_advisory_lock({key}) as held"))
+            .get_result(&mut conn)
+            .await?;
         Ok(row.held.then_some(Locked(conn)))
     }
 }
@@ -162,7 +163,8 @@ pub async fn health_of(db: &mut Db) -> Result<Health> {
 
 fn newest_migration() -> String {
     use diesel::migration::MigrationSource;
-    let all: Vec<Box<dyn diesel::migration::Migration<diesel::pg::Pg>>> = MIGRATIONS.migrations().unwrap_or_default();
+    let all: Vec<Box<dyn diesel::migration::Migration<diesel::pg::Pg>>> =
+        MIGRATIONS.migrations().unwrap_or_default();
     all.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
 }
 
@@ -227,7 +229,8 @@ async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     let mut conn = if target.tls {
         let tls = tls_config(target.root.as_deref()).map_err(bad)?;
         let connector = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
-        let (client, connection) = target.config.connect(connector).await.map_err(|error| bad(explain(&error)))?;
+        let (client, connection) =
+            target.config.connect(connector).await.map_err(|error| bad(explain(&error)))?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await?
     } else {
         let (client, connection) =
@@ -259,7 +262,8 @@ fn tls_config(root: Option<&str>) -> Result<rustls::ClientConfig, String> {
         return rustls::ClientConfig::with_platform_verifier().map_err(|error| error.to_string());
     };
     let mut roots = rustls::RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("sslrootcert {path}: {error}"))?;
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| format!("sslrootcert {path}: {error}"))?;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| format!("sslrootcert {path}: {error}"))?;
         roots.add(certificate).map_err(|error| format!("sslrootcert {path}: {error}"))?;
@@ -271,7 +275,10 @@ impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::NotFound => Self::NotFound,
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _)
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            )
             | DieselError::BrokenTransactionManager => {
                 Self::Unavailable("The database does not answer just now. Try again in a moment.".into())
             }
@@ -289,16 +296,18 @@ impl From<DieselError> for Error {
 
 /// What a server says that is going down or coming up, and a connection that it cut.
 fn is_shutdown(message: &str) -> bool {
-    ["terminating connection", "the database system is", "connection closed", "canceling statement due to statement timeout"]
-        .iter()
-        .any(|text| message.contains(text))
+    [
+        "terminating connection",
+        "the database system is",
+        "connection closed",
+        "canceling statement due to statement timeout",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
 }
 
 /// Turns a broken constraint into a message at a field; `known` is (constraint, field, message).
-fn on_constraint<T>(
-    result: Result<T, DieselError>,
-    known: &[(&str, &'static str, &str)],
-) -> Result<T> {
+fn on_constraint<T>(result: Result<T, DieselError>, known: &[(&str, &'static str, &str)]) -> Result<T> {
     result.map_err(|error| {
         if let DieselError::DatabaseError(_, info) = &error
             && let Some(name) = info.constraint_name()

@@ -134,10 +134,22 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
     query = match &seek {
         Seek::Start => query.order((sql::<Text>("lower(owners.name)"), owners::id)),
         Seek::After((name, id)) => query
-            .filter(sql::<Bool>("(lower(owners.name), owners.id) > (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .filter(
+                sql::<Bool>("(lower(owners.name), owners.id) > (")
+                    .bind::<Text, _>(name.clone())
+                    .sql(", ")
+                    .bind::<Bigint, _>(id)
+                    .sql(")"),
+            )
             .order((sql::<Text>("lower(owners.name)"), owners::id)),
         Seek::Before((name, id)) => query
-            .filter(sql::<Bool>("(lower(owners.name), owners.id) < (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .filter(
+                sql::<Bool>("(lower(owners.name), owners.id) < (")
+                    .bind::<Text, _>(name.clone())
+                    .sql(", ")
+                    .bind::<Bigint, _>(id)
+                    .sql(")"),
+            )
             .order((sql::<Text>("lower(owners.name) desc"), owners::id.desc())),
     };
     let rows = query
@@ -146,7 +158,11 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
         .load::<(Owner, String)>(db.conn())
         .await?;
     let page = Page::new(rows, &seek, |(owner, key)| (key.clone(), owner.id));
-    Ok(Page { items: page.items.into_iter().map(|(owner, _)| owner).collect(), prev: page.prev, next: page.next })
+    Ok(Page {
+        items: page.items.into_iter().map(|(owner, _)| owner).collect(),
+        prev: page.prev,
+        next: page.next,
+    })
 }
 
 /// Id and name of at most 1,000 owners that may be changed or seen, by name, for a choice.
@@ -233,7 +249,11 @@ pub async fn create(db: &mut Db, _: All, new: NewOwner, by: &Actor) -> Result<i6
     db.conn()
         .transaction(async |conn| {
             let inserted = diesel::insert_into(owners::table)
-                .values((owners::external_id.eq(&external_id), owners::name.eq(&new.name), owners::comment.eq(&new.comment)))
+                .values((
+                    owners::external_id.eq(&external_id),
+                    owners::name.eq(&new.name),
+                    owners::comment.eq(&new.comment),
+                ))
                 .returning(owners::id)
                 .get_result::<i64>(conn)
                 .await;
@@ -268,7 +288,8 @@ pub async fn update(db: &mut Db, _: All, id: i64, new: NewOwner, by: &Actor) -> 
             on_constraint(updated, TAKEN)?;
             if external_id != old.external_id {
                 super::intake::adopt(conn, Some(id)).await?;
-                let summary = format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
+                let summary =
+                    format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
                 note(conn, by, Some(id), summary).await?;
             }
             Ok(())
@@ -282,7 +303,10 @@ pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> 
     db.conn()
         .transaction(async |conn| {
             let name: String = diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
-                .set((owners::removed_at.eq(super::now().nullable()), owners::updated_at.eq(diesel::dsl::now)))
+                .set((
+                    owners::removed_at.eq(super::now().nullable()),
+                    owners::updated_at.eq(diesel::dsl::now),
+                ))
                 .returning(owners::name)
                 .get_result(conn)
                 .await?;
@@ -297,14 +321,17 @@ pub async fn restore(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String>
     db.conn()
         .transaction(async |conn| {
             let restored = diesel::update(owners::table.find(id).filter(owners::removed_at.is_not_null()))
-                .set((owners::removed_at.eq(None::<jiff_diesel::Timestamp>), owners::updated_at.eq(diesel::dsl::now)))
+                .set((
+                    owners::removed_at.eq(None::<jiff_diesel::Timestamp>),
+                    owners::updated_at.eq(diesel::dsl::now),
+                ))
                 .returning(owners::name)
                 .get_result::<String>(conn)
                 .await;
             let name = on_constraint(restored, TAKEN).map_err(|error| match error {
-                Error::Invalid(_) => {
-                    Error::Conflict("Another owner has its external id now. Change that one first, then undo.".into())
-                }
+                Error::Invalid(_) => Error::Conflict(
+                    "Another owner has its external id now. Change that one first, then undo.".into(),
+                ),
                 other => other,
             })?;
             note(conn, by, Some(id), format!("Owner {name} restored")).await?;

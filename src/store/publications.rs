@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::changes::Actor;
-use super::schema::{blobs, owners, pending_changes, publication_files, publication_results, publications, servers, thresholds};
+use super::schema::{
+    blobs, owners, pending_changes, publication_files, publication_results, publications, servers, thresholds,
+};
 use super::scope::All;
 use super::servers::Server;
 use super::thresholds::Threshold;
@@ -109,7 +111,14 @@ pub async fn wanted(db: &mut Db, _: All) -> Result<Wanted> {
                 let owner = owners.get(&server.owner_id)?.clone();
                 Some((server, owner))
             });
-            Ok(Wanted { servers: servers.collect(), thresholds, owners, server_ids, shared_server_ids: shared, changes })
+            Ok(Wanted {
+                servers: servers.collect(),
+                thresholds,
+                owners,
+                server_ids,
+                shared_server_ids: shared,
+                changes,
+            })
         })
         .await
 }
@@ -146,12 +155,18 @@ pub async fn begin(
                 .returning(publications::id)
                 .get_result(conn)
                 .await?;
-            let hashed: Vec<_> = files.iter().map(|(path, text)| (path, text, Sha256::digest(text).to_vec())).collect();
+            let hashed: Vec<_> =
+                files.iter().map(|(path, text)| (path, text, Sha256::digest(text).to_vec())).collect();
             for chunk in hashed.chunks(5000) {
                 let fresh = chunk.iter().filter(|(path, _, sha)| before.get(*path) != Some(sha));
-                let contents: Vec<_> =
-                    fresh.map(|(_, text, sha)| (blobs::sha256.eq(sha), blobs::content.eq(text.as_str()))).collect();
-                diesel::insert_into(blobs::table).values(contents).on_conflict_do_nothing().execute(conn).await?;
+                let contents: Vec<_> = fresh
+                    .map(|(_, text, sha)| (blobs::sha256.eq(sha), blobs::content.eq(text.as_str())))
+                    .collect();
+                diesel::insert_into(blobs::table)
+                    .values(contents)
+                    .on_conflict_do_nothing()
+                    .execute(conn)
+                    .await?;
                 let rows: Vec<_> = chunk
                     .iter()
                     .map(|(path, _, sha)| {
@@ -195,11 +210,15 @@ pub async fn finish(
                 ))
                 .execute(conn)
                 .await?;
-            let rows: Vec<_> =
-                answers.iter().map(|answer| (publication_results::publication_id.eq(id), answer.clone())).collect();
+            let rows: Vec<_> = answers
+                .iter()
+                .map(|answer| (publication_results::publication_id.eq(id), answer.clone()))
+                .collect();
             diesel::insert_into(publication_results::table).values(rows).execute(conn).await?;
             if matches!(state, "in_force" | "partly") {
-                diesel::delete(pending_changes::table.filter(pending_changes::id.eq_any(&wanted.changes))).execute(conn).await?;
+                diesel::delete(pending_changes::table.filter(pending_changes::id.eq_any(&wanted.changes)))
+                    .execute(conn)
+                    .await?;
             }
             Ok(())
         })
@@ -208,7 +227,9 @@ pub async fn finish(
 
 /// The hash of each file of the last publication that was in force somewhere.
 async fn latest_files(db: &mut Db) -> Result<BTreeMap<String, Vec<u8>>> {
-    let Some(id) = latest_id(db).await? else { return Ok(BTreeMap::new()) };
+    let Some(id) = latest_id(db).await? else {
+        return Ok(BTreeMap::new());
+    };
     Ok(publication_files::table
         .filter(publication_files::publication_id.eq(id))
         .select((publication_files::path, publication_files::sha256))
@@ -242,7 +263,9 @@ pub async fn last_at(db: &mut Db) -> Result<Option<Timestamp>> {
 
 /// The files of the last publication that was in force somewhere, by path; `None`: there is none.
 pub async fn latest(db: &mut Db, _: All) -> Result<Option<BTreeMap<String, String>>> {
-    let Some(id) = latest_id(db).await? else { return Ok(None) };
+    let Some(id) = latest_id(db).await? else {
+        return Ok(None);
+    };
     let files: Vec<(String, String)> = publication_files::table
         .inner_join(blobs::table)
         .filter(publication_files::publication_id.eq(id))
@@ -254,7 +277,9 @@ pub async fn latest(db: &mut Db, _: All) -> Result<Option<BTreeMap<String, Strin
 
 /// How many servers the last publication that was in force somewhere has; 0: there is none.
 pub async fn latest_servers(db: &mut Db, _: All) -> Result<i32> {
-    let Some(id) = latest_id(db).await? else { return Ok(0) };
+    let Some(id) = latest_id(db).await? else {
+        return Ok(0);
+    };
     Ok(publications::table.find(id).select(publications::servers).first(db.conn()).await?)
 }
 

@@ -29,11 +29,24 @@ pub struct Kept {
 
 /// Keeps a body with the reason why it was not understood.
 pub async fn keep(db: &mut Db, cluster: i32, reason: &str, body: &[u8]) -> Result<()> {
-    keep_all(db.conn(), cluster, &[(reason.to_owned(), String::from_utf8_lossy(&body[..body.len().min(LONGEST_BODY)]).into_owned(), body.len() > LONGEST_BODY)]).await
+    keep_all(
+        db.conn(),
+        cluster,
+        &[(
+            reason.to_owned(),
+            String::from_utf8_lossy(&body[..body.len().min(LONGEST_BODY)]).into_owned(),
+            body.len() > LONGEST_BODY,
+        )],
+    )
+    .await
 }
 
 /// Keeps several (reason, body, truncated), in the transaction of the rest of their delivery.
-pub(super) async fn keep_all(conn: &mut AsyncPgConnection, cluster: i32, bad: &[(String, String, bool)]) -> Result<()> {
+pub(super) async fn keep_all(
+    conn: &mut AsyncPgConnection,
+    cluster: i32,
+    bad: &[(String, String, bool)],
+) -> Result<()> {
     // Postgres takes no NUL in a text
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
     let rows: Vec<_> = bad
@@ -81,5 +94,7 @@ pub async fn list(db: &mut Db, _: All, at: &At) -> Result<Page<(Kept, String)>> 
 
 /// Forgets what is older than 30 days. A step of the worker.
 pub async fn sweep(db: &mut Db, _: All) -> Result<usize> {
-    Ok(diesel::sql_query("delete from quarantine where received_at < now() - interval '30 days'").execute(db.conn()).await?)
+    Ok(diesel::sql_query("delete from quarantine where received_at < now() - interval '30 days'")
+        .execute(db.conn())
+        .await?)
 }

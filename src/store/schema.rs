@@ -220,6 +220,18 @@ diesel::joinable!(thresholds -> servers (server_id));
 diesel::joinable!(thresholds -> users (updated_by));
 
 diesel::allow_tables_to_appear_in_same_query!(
-    alerts, blobs, clusters, quarantine, memberships, owners, publication_files, publication_results,
-    publications, server_health, servers, sessions, thresholds, users,
+    alerts,
+    blobs,
+    clusters,
+    quarantine,
+    memberships,
+    owners,
+    publication_files,
+    publication_results,
+    publications,
+    server_health,
+    servers,
+    sessions,
+    thresholds,
+    users,
 );

@@ -73,10 +73,7 @@ impl Writing {
 
 impl From<All> for Writing {
     fn from(all: All) -> Self {
-        Self {
-            seen: all.into(),
-            changed: all.into(),
-        }
+        Self { seen: all.into(), changed: all.into() }
     }
 }
 

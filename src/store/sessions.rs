@@ -87,7 +87,9 @@ impl SessionStore for Sessions {
             .await
             .optional()
             .map_err(backend)?;
-        let Some((data, expires)) = found else { return Ok(None) };
+        let Some((data, expires)) = found else {
+            return Ok(None);
+        };
         let decode = |error: String| StoreError::Decode(error);
         Ok(Some(Record {
             id: *id,

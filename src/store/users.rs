@@ -66,7 +66,12 @@ pub fn check_password(password: &str) -> Result<(), String> {
 
 impl NewUser {
     /// Checks the fields (`username`, `password`) and hashes the password.
-    pub async fn check(name: &str, password: String, admin: bool, owner_external_id: Option<String>) -> Result<Self> {
+    pub async fn check(
+        name: &str,
+        password: String,
+        admin: bool,
+        owner_external_id: Option<String>,
+    ) -> Result<Self> {
         let mut fields = Fields::default();
         let name = check_name(name).unwrap_or_else(|why| {
             fields.add("username", why);
@@ -105,10 +110,17 @@ async fn insert(conn: &mut diesel_async::AsyncPgConnection, new: NewUser) -> Res
             .await
             .optional()?;
         let Some(owner) = owner else {
-            return Err(Error::Invalid(Fields::one("owner", format!("No owner has the external id `{external_id}`."))));
+            return Err(Error::Invalid(Fields::one(
+                "owner",
+                format!("No owner has the external id `{external_id}`."),
+            )));
         };
         diesel::insert_into(memberships::table)
-            .values((memberships::user_id.eq(id), memberships::owner_id.eq(owner), memberships::role.eq("manager")))
+            .values((
+                memberships::user_id.eq(id),
+                memberships::owner_id.eq(owner),
+                memberships::role.eq("manager"),
+            ))
             .execute(conn)
             .await?;
     }
@@ -182,7 +194,10 @@ pub async fn set_password(db: &mut Db, _: All, name: &str, password: String) -> 
     let hash = crate::password::hash(password).await?;
     db.conn()
         .transaction(async |conn| {
-            diesel::update(users::table.find(user.id)).set(users::password_hash.eq(hash)).execute(conn).await?;
+            diesel::update(users::table.find(user.id))
+                .set(users::password_hash.eq(hash))
+                .execute(conn)
+                .await?;
             super::sessions::end_all(conn, user.id).await
         })
         .await
@@ -247,11 +262,14 @@ pub async fn set_up(db: &mut Db, secret: &str, new: NewUser) -> Result<i64> {
     db.conn()
         .transaction(async |conn| {
             diesel::sql_query(format!("select pg_advisory_xact_lock({SETUP_LOCK})")).execute(conn).await?;
-            let somebody: bool = diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(conn).await?;
+            let somebody: bool =
+                diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(conn).await?;
             if somebody {
                 return Err(Error::NotFound);
             }
-            diesel::delete(one_time_links::table.filter(one_time_links::purpose.eq("setup"))).execute(conn).await?;
+            diesel::delete(one_time_links::table.filter(one_time_links::purpose.eq("setup")))
+                .execute(conn)
+                .await?;
             insert(conn, NewUser { admin: true, ..new }).await
         })
         .await

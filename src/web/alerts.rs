@@ -9,7 +9,9 @@ use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{AlertRow, Choice, Frame, Look, Pager, Pair, When, choices, counted, named_choices, number, pairs};
+use super::{
+    AlertRow, Choice, Frame, Look, Pager, Pair, When, choices, counted, named_choices, number, pairs,
+};
 use crate::app::App;
 use crate::auth::{Admin, User};
 use crate::catalogue;
@@ -109,7 +111,13 @@ fn day(text: &str, later: i32, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// `GET /alerts`
-pub async fn list(AppState(app): AppState<App>, user: User, session: Session, look: Look, Query(filters): Query<Filters>) -> Result<Response> {
+pub async fn list(
+    AppState(app): AppState<App>,
+    user: User,
+    session: Session,
+    look: Look,
+    Query(filters): Query<Filters>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let scope = user.scope();
     let filter = filters.filter(&look.zone);
@@ -127,21 +135,40 @@ pub async fn list(AppState(app): AppState<App>, user: User, session: Session, lo
         Some(id) => Some(servers::find(&mut db, &scope, id).await?),
     };
     let rules = catalogue::KINDS.iter().map(|kind| (kind.name.to_owned(), kind.title.to_owned()));
-    let other = (!filters.rule.is_empty() && catalogue::kind(&filters.rule).is_none()).then(|| (filters.rule.clone(), filters.rule.clone()));
+    let other = (!filters.rule.is_empty() && catalogue::kind(&filters.rule).is_none())
+        .then(|| (filters.rule.clone(), filters.rule.clone()));
     let mut owner_choices = Vec::new();
     if user.sees_several() {
-        owner_choices = named_choices(Some("Every owner"), owners::choices(&mut db, &scope).await?, &filters.owner);
+        owner_choices =
+            named_choices(Some("Every owner"), owners::choices(&mut db, &scope).await?, &filters.owner);
         if user.is_admin() {
-            owner_choices.insert(1, Choice { value: "unassigned".into(), label: "Unassigned".into(), selected: filters.owner == "unassigned" });
+            owner_choices.insert(
+                1,
+                Choice {
+                    value: "unassigned".into(),
+                    label: "Unassigned".into(),
+                    selected: filters.owner == "unassigned",
+                },
+            );
         }
     }
     let page = AlertsPage {
         show_owner: user.sees_several(),
         states: choices([("", "Open and closed"), ("open", "Open"), ("closed", "Closed")], &filters.state),
-        rules: choices(std::iter::once((String::new(), "Every rule".to_owned())).chain(rules).chain(other), &filters.rule),
-        severities: choices([("", "Every severity"), ("critical", "Critical"), ("warning", "Warning")], &filters.severity),
+        rules: choices(
+            std::iter::once((String::new(), "Every rule".to_owned())).chain(rules).chain(other),
+            &filters.rule,
+        ),
+        severities: choices(
+            [("", "Every severity"), ("critical", "Critical"), ("warning", "Warning")],
+            &filters.severity,
+        ),
         owners: owner_choices,
-        server: server.map(|server| Choice { value: server.id.to_string(), label: server.name, selected: true }),
+        server: server.map(|server| Choice {
+            value: server.id.to_string(),
+            label: server.name,
+            selected: true,
+        }),
         filtered: filters.pairs().iter().any(|(_, value)| !value.is_empty()),
         rows: AlertRow::all(&found.items, &look.zone),
         pager: Pager::new(&found, "/alerts", &filters.pairs(), count),
@@ -178,7 +205,13 @@ struct AlertPage {
 }
 
 /// `GET /alerts/{id}`
-pub async fn show(AppState(app): AppState<App>, user: User, session: Session, look: Look, Path(id): Path<i64>) -> Result<Response> {
+pub async fn show(
+    AppState(app): AppState<App>,
+    user: User,
+    session: Session,
+    look: Look,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let scope = user.scope();
     let named = alerts::find(&mut db, &scope, id).await?;
@@ -189,7 +222,12 @@ pub async fn show(AppState(app): AppState<App>, user: User, session: Session, lo
         show_owner: user.sees_several(),
         row: AlertRow::new(&named, &look.zone),
         rule_key: alert.rule.clone(),
-        description: alert.annotations.get("description").and_then(|text| text.as_str()).unwrap_or_default().to_owned(),
+        description: alert
+            .annotations
+            .get("description")
+            .and_then(|text| text.as_str())
+            .unwrap_or_default()
+            .to_owned(),
         ended: alert.ended_at.map(|at| When::new(at, &look.zone)),
         last_seen: When::new(alert.last_seen_at, &look.zone),
         close_reason: alert.close_reason.as_deref().map(reason),
@@ -228,11 +266,18 @@ struct QuarantineRow {
 }
 
 /// `GET /alerts/quarantine`
-pub async fn quarantined(AppState(app): AppState<App>, admin: Admin, session: Session, look: Look, Query(at): Query<At>) -> Result<Response> {
+pub async fn quarantined(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    look: Look,
+    Query(at): Query<At>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let found = quarantine::list(&mut db, admin.all(), &at).await?;
     let count = quarantine::count(&mut db, admin.all()).await?;
-    let pager = Pager::new(&found, "/alerts/quarantine", &[], counted(count, "entry").replace("entrys", "entries"));
+    let pager =
+        Pager::new(&found, "/alerts/quarantine", &[], counted(count, "entry").replace("entrys", "entries"));
     let rows = found.items.into_iter().map(|(kept, cluster)| {
         let end = kept.body.floor_char_boundary(BODY_SHOWN);
         QuarantineRow {
@@ -243,7 +288,7 @@ pub async fn quarantined(AppState(app): AppState<App>, admin: Admin, session: Se
             body: kept.body[..end].to_owned(),
         }
     });
-    let page = QuarantinePage { rows: rows.collect(), pager, frame: look.frame(&mut db, &admin.0, &session).await? };
+    let page =
+        QuarantinePage { rows: rows.collect(), pager, frame: look.frame(&mut db, &admin.0, &session).await? };
     look.page(axum::http::StatusCode::OK, &page)
 }
-

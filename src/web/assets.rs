@@ -49,7 +49,8 @@ pub async fn serve(Path((hash, name)): Path<(String, String)>, headers: HeaderMa
         _ => "application/octet-stream",
     };
     let mut response = (StatusCode::OK, file.data.into_owned()).into_response();
-    let mut set = |name: HeaderName, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+    let mut set =
+        |name: HeaderName, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
     set(header::CONTENT_TYPE, mime);
     set(header::CACHE_CONTROL, "public, max-age=31536000, immutable");
     set(header::VARY, "Accept-Encoding");

@@ -45,7 +45,12 @@ struct Step {
 }
 
 /// `GET /`
-pub async fn show(AppState(app): AppState<App>, user: User, session: Session, look: Look) -> Result<Response> {
+pub async fn show(
+    AppState(app): AppState<App>,
+    user: User,
+    session: Session,
+    look: Look,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let scope = user.scope();
     let prometheis = health::prometheis(&mut db).await?;
@@ -70,22 +75,41 @@ pub async fn show(AppState(app): AppState<App>, user: User, session: Session, lo
 }
 
 /// The sentence at the top.
-fn verdict(critical: i64, other: i64, counts: &Counts, fresh: bool, prometheis: &[PrometheusHealth], admin: bool) -> State {
+fn verdict(
+    critical: i64,
+    other: i64,
+    counts: &Counts,
+    fresh: bool,
+    prometheis: &[PrometheusHealth],
+    admin: bool,
+) -> State {
     let watched = counts.up + counts.down + counts.unknown;
     match (critical, other) {
         (0, 0) if watched == 0 => State::new("unknown", "No server is watched yet."),
         (0, 0) if !fresh => {
-            let why = prometheis.iter().map(|one| one.error.as_str()).find(|error| !error.is_empty() && admin);
+            let why =
+                prometheis.iter().map(|one| one.error.as_str()).find(|error| !error.is_empty() && admin);
             let why = why.map(|why| format!(" {why}.")).unwrap_or_default();
-            State::new("unknown", format!("No alert is open, but Prometheus has not answered for a while.{why}"))
+            State::new(
+                "unknown",
+                format!("No alert is open, but Prometheus has not answered for a while.{why}"),
+            )
         }
-        (0, 0) if counts.down > 0 => State::new("warning", format!("No alert is open, but {} down.", are(counts.down))),
-        (0, 0) if counts.unknown > 0 => State::new("unknown", format!("No alert is open; of {} nothing is known yet.", counted(counts.unknown, "server"))),
+        (0, 0) if counts.down > 0 => {
+            State::new("warning", format!("No alert is open, but {} down.", are(counts.down)))
+        }
+        (0, 0) if counts.unknown > 0 => State::new(
+            "unknown",
+            format!("No alert is open; of {} nothing is known yet.", counted(counts.unknown, "server")),
+        ),
         (0, 0) if watched == 1 => State::new("ok", "The server is well."),
         (0, 0) => State::new("ok", format!("All {} are well.", counted(watched, "server"))),
         (0, other) => State::new("warning", format!("{} open.", counted(other, "warning"))),
         (critical, 0) => State::new("critical", format!("{} critical open.", number(critical))),
-        (critical, other) => State::new("critical", format!("{} critical and {} open.", number(critical), counted(other, "warning"))),
+        (critical, other) => State::new(
+            "critical",
+            format!("{} critical and {} open.", number(critical), counted(other, "warning")),
+        ),
     }
 }
 
@@ -94,7 +118,9 @@ fn are(servers: i64) -> String {
 }
 
 async fn waiting(db: &mut Db, user: &User) -> Result<String> {
-    let Some(all) = user.all() else { return Ok(String::new()) };
+    let Some(all) = user.all() else {
+        return Ok(String::new());
+    };
     let pending = changes::pending(db, all, 100).await?;
     Ok(match pending.as_slice() {
         [] => String::new(),
@@ -106,7 +132,9 @@ async fn waiting(db: &mut Db, user: &User) -> Result<String> {
 
 /// What to do first, for admins of an installation that has not published a server yet.
 async fn steps(db: &mut Db, user: &User, servers: i64) -> Result<Vec<Step>> {
-    let Some(all) = user.all() else { return Ok(Vec::new()) };
+    let Some(all) = user.all() else {
+        return Ok(Vec::new());
+    };
     let owner = owners::list(db, &all.into(), "", &At::default()).await?.items.into_iter().next();
     let published = publications::latest_servers(db, all).await?;
     if owner.is_some() && servers > 0 && published > 0 {
@@ -119,10 +147,29 @@ async fn steps(db: &mut Db, user: &User, servers: i64) -> Result<Vec<Step>> {
         href,
         action: action.into(),
     };
-    let new_server = owner.as_ref().map_or("/servers/new".into(), |owner| format!("/servers/new?owner={}", owner.id));
+    let new_server =
+        owner.as_ref().map_or("/servers/new".into(), |owner| format!("/servers/new?owner={}", owner.id));
     Ok(vec![
-        step(owner.is_some(), "Add an owner", "The customer whose servers are watched.", "/owners/new".into(), "Add an owner"),
-        step(servers > 0, "Add a server", "Its address, and the port of its node_exporter.", new_server, "Add a server"),
-        step(published > 0, "Publish", "Prometheus begins to scrape it and to watch its thresholds.", "/publications".into(), "Look and publish"),
+        step(
+            owner.is_some(),
+            "Add an owner",
+            "The customer whose servers are watched.",
+            "/owners/new".into(),
+            "Add an owner",
+        ),
+        step(
+            servers > 0,
+            "Add a server",
+            "Its address, and the port of its node_exporter.",
+            new_server,
+            "Add a server",
+        ),
+        step(
+            published > 0,
+            "Publish",
+            "Prometheus begins to scrape it and to watch its thresholds.",
+            "/publications".into(),
+            "Look and publish",
+        ),
     ])
 }

@@ -32,7 +32,12 @@ pub struct Next {
 
 /// `GET /login`
 pub async fn form(look: Look, Query(query): Query<Next>) -> Result<Response> {
-    let page = LoginPage { frame: look.bare(), username: String::new(), next: local(&query.next).to_owned(), error: None };
+    let page = LoginPage {
+        frame: look.bare(),
+        username: String::new(),
+        next: local(&query.next).to_owned(),
+        error: None,
+    };
     look.page(StatusCode::OK, &page)
 }
 
@@ -47,7 +52,12 @@ pub struct Credentials {
 }
 
 /// `POST /login`. A wrong name and a wrong password get the same answer after the same time.
-pub async fn log_in(State(app): State<App>, session: Session, look: Look, Form(form): Form<Credentials>) -> Result<Response> {
+pub async fn log_in(
+    State(app): State<App>,
+    session: Session,
+    look: Look,
+    Form(form): Form<Credentials>,
+) -> Result<Response> {
     let Some(id) = auth::check_login(&app, &form.username, &form.password).await? else {
         let page = LoginPage {
             frame: look.bare(),

@@ -157,7 +157,11 @@ impl Look {
     }
 
     /// A page; `fragment` renders the part of it that htmx swaps, where it asks for one.
-    pub fn show<T: Template>(&self, page: &T, fragment: impl FnOnce(&T) -> askama::Result<String>) -> Result<Response> {
+    pub fn show<T: Template>(
+        &self,
+        page: &T,
+        fragment: impl FnOnce(&T) -> askama::Result<String>,
+    ) -> Result<Response> {
         let html = if self.fragment { fragment(page) } else { page.render() };
         let mut response = Html(html.map_err(Error::internal)?).into_response();
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("HX-Request-Type"));
@@ -174,7 +178,8 @@ impl Look {
         let mut to = String::from("/login");
         if method == Method::GET && !self.fragment && uri.path() != "/" {
             let next = uri.path_and_query().map_or("/", |path| path.as_str());
-            let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+            let query: String =
+                url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
             to = format!("/login?{query}");
         }
         if self.fragment {
@@ -186,7 +191,13 @@ impl Look {
     }
 
     /// The page of an error.
-    pub fn error_page(&self, status: StatusCode, title: &str, message: &str, reference: Option<String>) -> Response {
+    pub fn error_page(
+        &self,
+        status: StatusCode,
+        title: &str,
+        message: &str,
+        reference: Option<String>,
+    ) -> Response {
         let page = ErrorPage {
             frame: self.bare(),
             status: status.as_u16(),
@@ -238,7 +249,11 @@ async fn take_flash(session: &Session) -> Result<Option<Flash>> {
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(';'));
+    let pairs = headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'));
     let value = pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name)?.1;
     let decoded = url::form_urlencoded::parse(format!("v={value}").as_bytes()).next()?.1.into_owned();
     Some(decoded)
@@ -268,7 +283,15 @@ mod tests {
         for next in ["/servers?q=a", "/", "/alerts/7"] {
             assert_eq!(local(next), next);
         }
-        for next in ["", "https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "javascript:x", "/a\nb"] {
+        for next in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "javascript:x",
+            "/a\nb",
+        ] {
             assert_eq!(local(next), "/", "{next}");
         }
     }

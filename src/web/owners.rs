@@ -198,7 +198,12 @@ impl OwnerForm {
 }
 
 /// `GET /owners/new`
-pub async fn new(AppState(app): AppState<App>, admin: Admin, session: Session, look: Look) -> Result<Response> {
+pub async fn new(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    look: Look,
+) -> Result<Response> {
     let frame = look.frame(&mut app.db().await?, &admin.0, &session).await?;
     look.page(StatusCode::OK, &OwnerForm::new(frame, None, OwnerInput::default(), &Fields::default()))
 }
@@ -256,9 +261,13 @@ pub async fn update(
 ) -> Result<Response> {
     let mut db = app.db().await?;
     let owner = owners::find(&mut db, &admin.0.scope(), id).await?;
-    let saved = async { owners::update(&mut db, admin.all(), id, typed.check()?, &admin.actor()).await }.await;
+    let saved =
+        async { owners::update(&mut db, admin.all(), id, typed.check()?, &admin.actor()).await }.await;
     match saved {
-        Ok(()) => go(&session, &format!("/owners/{id}"), Flash::done(format!("{} is saved.", typed.name.trim()))).await,
+        Ok(()) => {
+            go(&session, &format!("/owners/{id}"), Flash::done(format!("{} is saved.", typed.name.trim())))
+                .await
+        }
         Err(Error::Invalid(fields)) => {
             let frame = look.frame(&mut db, &admin.0, &session).await?;
             look.page(StatusCode::UNPROCESSABLE_ENTITY, &OwnerForm::new(frame, Some(&owner), typed, &fields))
@@ -268,14 +277,25 @@ pub async fn update(
 }
 
 /// `POST /owners/{id}/removal`
-pub async fn remove(AppState(app): AppState<App>, admin: Admin, session: Session, Path(id): Path<i64>) -> Result<Response> {
+pub async fn remove(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     let name = owners::remove(&mut app.db().await?, admin.all(), id, &admin.actor()).await?;
-    let flash = Flash::done(format!("{name} is removed. Prometheus drops its servers with the next publication."));
+    let flash =
+        Flash::done(format!("{name} is removed. Prometheus drops its servers with the next publication."));
     go(&session, "/owners", flash.undo(format!("/owners/{id}/restoration"))).await
 }
 
 /// `POST /owners/{id}/restoration`
-pub async fn restore(AppState(app): AppState<App>, admin: Admin, session: Session, Path(id): Path<i64>) -> Result<Response> {
+pub async fn restore(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     let name = owners::restore(&mut app.db().await?, admin.all(), id, &admin.actor()).await?;
     go(&session, &format!("/owners/{id}"), Flash::done(format!("{name} is back."))).await
 }

@@ -48,7 +48,13 @@ struct PublicationRow {
 }
 
 /// `GET /publications`
-pub async fn list(AppState(app): AppState<App>, admin: Admin, session: Session, look: Look, Query(at): Query<At>) -> Result<Response> {
+pub async fn list(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    look: Look,
+    Query(at): Query<At>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let page = publications::list(&mut db, admin.all(), &at).await?;
     let (pending, problem) = match app.publisher().preview(&mut db, admin.all()).await {
@@ -58,7 +64,13 @@ pub async fn list(AppState(app): AppState<App>, admin: Admin, session: Session, 
     };
     let pager = Pager::new(&page, "/publications", &[], String::new());
     let rows = page.items.iter().map(|(publication, files)| row(publication, *files, &look.zone)).collect();
-    let page = PublicationsPage { frame: look.frame(&mut db, &admin.0, &session).await?, pending, problem, rows, pager };
+    let page = PublicationsPage {
+        frame: look.frame(&mut db, &admin.0, &session).await?,
+        pending,
+        problem,
+        rows,
+        pager,
+    };
     look.show(&page, |page| page.as_rows().render())
 }
 
@@ -70,7 +82,13 @@ fn pending(preview: Preview) -> Option<Pending> {
     let mut summary: Vec<String> =
         preview.changes.iter().map(|change| format!("{} ({})", change.summary, change.user_name)).collect();
     if preview.first {
-        summary.insert(0, format!("The first publication: the built-in rules and {}", counted(preview.servers.try_into().unwrap_or_default(), "server")));
+        summary.insert(
+            0,
+            format!(
+                "The first publication: the built-in rules and {}",
+                counted(preview.servers.try_into().unwrap_or_default(), "server")
+            ),
+        );
     }
     if preview.files.is_empty() {
         summary.push("Together these changes leave every file as it is".into());
@@ -86,7 +104,11 @@ fn row(publication: &Publication, files: i64, zone: &TimeZone) -> PublicationRow
         state: state(&publication.state),
         created: When::new(publication.created_at, zone),
         who: publication.user_name.clone(),
-        summary: format!("{} changed, {}", counted(files, "file"), counted(publication.servers.into(), "server")),
+        summary: format!(
+            "{} changed, {}",
+            counted(files, "file"),
+            counted(publication.servers.into(), "server")
+        ),
         took: how_long(publication),
     }
 }
@@ -115,11 +137,18 @@ pub struct Publish {
 }
 
 /// `POST /publications`: publishes what was looked at, and shows how it went.
-pub async fn create(AppState(app): AppState<App>, admin: Admin, session: Session, Form(form): Form<Publish>) -> Result<Response> {
+pub async fn create(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    Form(form): Form<Publish>,
+) -> Result<Response> {
     let expected = (!form.revision.is_empty()).then_some(form.revision);
     match app.publisher().start(admin.all(), admin.actor(), expected).await {
         Ok(id) => Ok(Redirect::to(&format!("/publications/{id}")).into_response()),
-        Err(error @ (Error::Conflict(_) | Error::Unavailable(_))) => go(&session, "/publications", Flash::failed(error.message())).await,
+        Err(error @ (Error::Conflict(_) | Error::Unavailable(_))) => {
+            go(&session, "/publications", Flash::failed(error.message())).await
+        }
         Err(error) => Err(error),
     }
 }
@@ -150,11 +179,19 @@ struct ResultRow {
 }
 
 /// `GET /publications/{id}`
-pub async fn show(AppState(app): AppState<App>, admin: Admin, session: Session, look: Look, Path(id): Path<i64>) -> Result<Response> {
+pub async fn show(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    look: Look,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let publication = publications::find(&mut db, admin.all(), id).await?;
     let answers = publications::answers(&mut db, admin.all(), id).await?;
-    let (changed, unchanged) = publications::changed_files(&mut db, admin.all(), id, MOST_FILES.try_into().unwrap_or_default()).await?;
+    let (changed, unchanged) =
+        publications::changed_files(&mut db, admin.all(), id, MOST_FILES.try_into().unwrap_or_default())
+            .await?;
     let result = |answer: Answer| ResultRow {
         state: state(&answer.state),
         took: took(answer.took_ms.into()),
@@ -173,7 +210,10 @@ pub async fn show(AppState(app): AppState<App>, admin: Admin, session: Session, 
         revision: publication.revision.chars().take(12).collect(),
         reason: publication.reason,
         results: answers.into_iter().map(result).collect(),
-        files: changed.iter().map(|(path, before, after)| diff::file(path, before.as_deref(), after)).collect(),
+        files: changed
+            .iter()
+            .map(|(path, before, after)| diff::file(path, before.as_deref(), after))
+            .collect(),
         unchanged,
     };
     look.show(&page, |page| page.as_live().render())

@@ -20,10 +20,14 @@ pub struct Choice {
 pub async fn choose(look: Look, Form(choice): Form<Choice>) -> Result<Response> {
     let secure = if look.secure { "; Secure" } else { "" };
     let cookie = match choice.theme.as_str() {
-        theme @ ("light" | "dark") => format!("theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}"),
+        theme @ ("light" | "dark") => {
+            format!("theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly{secure}")
+        }
         _ => format!("theme=; Path=/; Max-Age=0; SameSite=Lax; HttpOnly{secure}"),
     };
     let mut response = Redirect::to(local(&choice.next)).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, HeaderValue::from_str(&cookie).map_err(Error::internal)?);
+    response
+        .headers_mut()
+        .insert(header::SET_COOKIE, HeaderValue::from_str(&cookie).map_err(Error::internal)?);
     Ok(response)
 }

@@ -71,11 +71,15 @@ impl When {
 
 /// A length of time, by its one or two largest units: `40 seconds`, `2 h 5 min`, `3 days`.
 pub fn lasted(seconds: i64) -> String {
-    let plural = |n: i64, unit: &str| if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") };
+    let plural = |n: i64, unit: &str| {
+        if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") }
+    };
     match seconds {
         ..60 => plural(seconds, "second"),
         60..3600 => plural(seconds / 60, "minute"),
-        3600..86_400 if seconds % 3600 >= 60 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        3600..86_400 if seconds % 3600 >= 60 => {
+            format!("{} h {} min", seconds / 3600, seconds % 3600 / 60)
+        }
         3600..86_400 => plural(seconds / 3600, "hour"),
         86_400..31_536_000 => plural(seconds / 86_400, "day"),
         _ => plural(seconds / 31_536_000, "year"),
@@ -84,12 +88,18 @@ pub fn lasted(seconds: i64) -> String {
 
 /// Milliseconds as people read them: `340 ms`, `1.2 s`.
 pub fn took(milliseconds: i64) -> String {
-    if milliseconds < 1000 { format!("{milliseconds} ms") } else { format!("{:.1} s", milliseconds as f64 / 1000.0) }
+    if milliseconds < 1000 {
+        format!("{milliseconds} ms")
+    } else {
+        format!("{:.1} s", milliseconds as f64 / 1000.0)
+    }
 }
 
 /// Milliseconds between two moments.
 pub fn between(from: Timestamp, to: Timestamp) -> i64 {
-    let span = to.since(from).and_then(|span| span.round(SpanRound::new().largest(Unit::Millisecond).smallest(Unit::Millisecond)));
+    let span = to
+        .since(from)
+        .and_then(|span| span.round(SpanRound::new().largest(Unit::Millisecond).smallest(Unit::Millisecond)));
     span.map_or(0, |span| span.get_milliseconds())
 }
 
@@ -128,7 +138,10 @@ pub struct Choice {
 }
 
 /// Options of which one is chosen.
-pub fn choices<V: Into<String>, L: Into<String>>(options: impl IntoIterator<Item = (V, L)>, chosen: &str) -> Vec<Choice> {
+pub fn choices<V: Into<String>, L: Into<String>>(
+    options: impl IntoIterator<Item = (V, L)>,
+    chosen: &str,
+) -> Vec<Choice> {
     options
         .into_iter()
         .map(|(value, label)| {
@@ -298,10 +311,20 @@ mod tests {
 
     #[test]
     fn lengths_and_numbers_read_well() {
-        for (seconds, text) in [(0, "0 seconds"), (1, "1 second"), (61, "1 minute"), (3600, "1 hour"), (7500, "2 h 5 min"), (86_400, "1 day"), (864_000, "10 days")] {
+        for (seconds, text) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (61, "1 minute"),
+            (3600, "1 hour"),
+            (7500, "2 h 5 min"),
+            (86_400, "1 day"),
+            (864_000, "10 days"),
+        ] {
             assert_eq!(lasted(seconds), text);
         }
-        for (n, text) in [(0, "0"), (999, "999"), (1204, "1,204"), (1_000_000, "1,000,000"), (-1204, "-1,204")] {
+        for (n, text) in
+            [(0, "0"), (999, "999"), (1204, "1,204"), (1_000_000, "1,000,000"), (-1204, "-1,204")]
+        {
             assert_eq!(number(n), text);
         }
         assert_eq!((counted(1, "server"), counted(2, "server")), ("1 server".into(), "2 servers".into()));

@@ -71,7 +71,11 @@ pub async fn weigh(browser: &Browser, path: &str) {
     browser.go(path).await;
     let loaded = browser.script(LOADED, json!([])).await;
     browser.cdp("Network.setCacheDisabled", json!({ "cacheDisabled": false })).await;
-    assert_eq!(loaded[0], json!(["app.css", "app.js", "htmx-4.0.1.min.js", "icons.svg"]), "{path} loads them");
+    assert_eq!(
+        loaded[0],
+        json!(["app.css", "app.js", "htmx-4.0.1.min.js", "icons.svg"]),
+        "{path} loads them"
+    );
     assert_eq!(loaded[1], json!(["app.css"]), "{path} waits for them");
     let weight = loaded[2].as_u64().unwrap();
     assert!((1..HEAVIEST).contains(&weight), "{path} weighs {weight} bytes");
@@ -82,7 +86,8 @@ pub async fn weigh(browser: &Browser, path: &str) {
 pub async fn quiet(browser: &Browser, expected: &[&str]) {
     let said = browser.log("browser").await;
     let said: Vec<_> = said.iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect();
-    let unexpected: Vec<_> = said.iter().filter(|text| !expected.iter().any(|part| text.contains(part))).collect();
+    let unexpected: Vec<_> =
+        said.iter().filter(|text| !expected.iter().any(|part| text.contains(part))).collect();
     assert!(unexpected.is_empty(), "the console says: {unexpected:#?}");
     for entry in browser.log("performance").await {
         let entry: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();

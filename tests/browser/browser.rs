@@ -37,7 +37,10 @@ pub struct Driver {
 impl Driver {
     pub async fn start(dir: &Path) -> Self {
         let port = free_port(0).unwrap();
-        let program = ["/usr/bin/chromedriver", "chromedriver"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("chromedriver");
+        let program = ["/usr/bin/chromedriver", "chromedriver"]
+            .into_iter()
+            .find(|path| Path::new(path).exists())
+            .unwrap_or("chromedriver");
         let mut leash = Leash::spawn(Spec {
             program: program.into(),
             args: vec![format!("--port={port}").into()],
@@ -52,7 +55,12 @@ impl Driver {
             if let Some(ended) = leash.try_wait().unwrap() {
                 panic!("chromedriver ended: {ended}");
             }
-            person::http().get(format!("{url}/status")).send().await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+            person::http()
+                .get(format!("{url}/status"))
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(())
         })
         .await;
         Self { url, leash }
@@ -76,22 +84,36 @@ impl Browser {
     pub async fn open(driver: &Driver, base: String, profile: &Path, scripts: bool) -> Self {
         let profile = format!("--user-data-dir={}", profile.display());
         let flags = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,900",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,900",
             // it ends with chromedriver, also when that is killed
             "--remote-debugging-pipe",
             // colours are measured, so they must not be on their way
             "--force-prefers-reduced-motion",
-            "--lang=en-GB", "--host-resolver-rules=MAP lan.test 127.0.0.1", &profile,
+            "--lang=en-GB",
+            "--host-resolver-rules=MAP lan.test 127.0.0.1",
+            &profile,
         ];
         let mut options = json!({ "args": flags });
         if !scripts {
             options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
         }
         let logs = json!({ "browser": "ALL", "performance": "ALL" });
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs });
+        let wanted =
+            json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs });
         let mut browser = Self { http: person::http(), session: format!("{}/session", driver.url), base };
-        let answer = browser.call(Method::POST, "", json!({ "capabilities": { "alwaysMatch": wanted } })).await.unwrap();
+        let answer = browser
+            .call(Method::POST, "", json!({ "capabilities": { "alwaysMatch": wanted } }))
+            .await
+            .unwrap();
         browser.session = format!("{}/{}", browser.session, answer["sessionId"].as_str().unwrap());
         browser
     }
@@ -106,7 +128,13 @@ impl Browser {
         if !body.is_null() {
             request = request.json(&body);
         }
-        let answer: Value = request.send().await.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())?;
+        let answer: Value = request
+            .send()
+            .await
+            .map_err(|error| error.to_string())?
+            .json()
+            .await
+            .map_err(|error| error.to_string())?;
         let value = answer["value"].clone();
         match value["error"].as_str() {
             Some(error) => Err(format!("{error}: {}", value["message"].as_str().unwrap_or_default())),
@@ -224,14 +252,20 @@ impl Browser {
             let steps = self.words("steps", json!([label, option])).await?;
             let steps = steps.as_i64().ok_or_else(|| format!("there is no such choice but {steps}"))?;
             let key = if steps < 0 { UP } else { DOWN };
-            self.post(&format!("{element}/value"), json!({ "text": key.repeat(steps.unsigned_abs() as usize) })).await
+            self.post(
+                &format!("{element}/value"),
+                json!({ "text": key.repeat(steps.unsigned_abs() as usize) }),
+            )
+            .await
         })
         .await;
     }
 
     /// Presses keys, one after the other, wherever the focus is.
     pub async fn keys(&self, keys: &str) {
-        let each = keys.chars().flat_map(|key| [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]);
+        let each = keys.chars().flat_map(|key| {
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        });
         let actions = json!([{ "type": "key", "id": "keyboard", "actions": each.collect::<Vec<_>>() }]);
         self.post("/actions", json!({ "actions": actions })).await.unwrap();
     }
@@ -252,7 +286,11 @@ impl Browser {
         self.until(format!("the page is one of {room}"), async || {
             let here = self.place().await?;
             let id = here.strip_prefix(room).and_then(|rest| rest.strip_prefix('/'));
-            if id.is_some_and(|id| id.parse::<i64>().is_ok()) { Ok(here) } else { Err(format!("it is {here}")) }
+            if id.is_some_and(|id| id.parse::<i64>().is_ok()) {
+                Ok(here)
+            } else {
+                Err(format!("it is {here}"))
+            }
         })
         .await
     }
@@ -287,7 +325,12 @@ impl Browser {
 
     async fn texts(&self, css: &str) -> Result<Vec<String>, String> {
         let found = self.words("texts", json!([css])).await?;
-        Ok(found.as_array().into_iter().flatten().map(|text| text.as_str().unwrap_or_default().to_owned()).collect())
+        Ok(found
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|text| text.as_str().unwrap_or_default().to_owned())
+            .collect())
     }
 
     /// Waits until so many elements of a selector are to be seen.
@@ -358,7 +401,8 @@ impl Browser {
     /// Saves a picture of the window, and what is to be read.
     pub async fn save(&self, folder: &Path, name: &str) -> Result<String, String> {
         let picture = self.call(Method::GET, "/screenshot", Value::Null).await?;
-        let picture = STANDARD.decode(picture.as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
+        let picture =
+            STANDARD.decode(picture.as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
         let text = format!("{}\n{}\n", self.place().await?, self.said().await?);
         let path = folder.join(name);
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;

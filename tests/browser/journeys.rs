@@ -103,7 +103,12 @@ pub async fn bad_form(world: &World) {
         assert!(!browser.complaint(field).await.is_empty());
     }
     browser.holds("performance.getEntriesByType('navigation')[0].responseStatus === 422").await;
-    for (field, typed) in [("Address", "http://db-1"), ("Port", "99999"), ("Comment", "the database"), ("Labels", "rack=7\njob=x")] {
+    for (field, typed) in [
+        ("Address", "http://db-1"),
+        ("Port", "99999"),
+        ("Comment", "the database"),
+        ("Labels", "rack=7\njob=x"),
+    ] {
         browser.holds_value(field, typed).await;
     }
     look_at(browser, "server-bad").await;
@@ -151,7 +156,11 @@ pub async fn search_as_you_type(world: &World) {
     browser.keys("data").await;
     browser.reads("tbody a.through", &["db-1"]).await;
     browser.at("/servers?q=data").await;
-    browser.holds("window.same && document.activeElement.name === 'q' && document.activeElement.value === 'data'").await;
+    browser
+        .holds(
+            "window.same && document.activeElement.name === 'q' && document.activeElement.value === 'data'",
+        )
+        .await;
     browser.keys("zz").await;
     browser.says("Nothing found").await;
     look_at(browser, "servers-nothing").await;
@@ -255,7 +264,9 @@ pub async fn theme(world: &World) {
         browser.at("/owners").await;
         assert_eq!(browser.script_async(served, json!([])).await, theme);
         let scheme = theme.as_str().unwrap_or("light dark");
-        browser.holds(&format!("getComputedStyle(document.documentElement).colorScheme === '{scheme}'")).await;
+        browser
+            .holds(&format!("getComputedStyle(document.documentElement).colorScheme === '{scheme}'"))
+            .await;
     }
     quiet(browser, &[]).await;
 }
@@ -295,7 +306,9 @@ pub async fn keys(world: &World) {
     browser.keys(ESCAPE).await;
     browser.count("details[open]", 0).await;
     browser.holds("document.activeElement.ariaLabel === 'Actions for db-1'").await;
-    for (key, place) in [("a", "/alerts"), ("o", "/owners"), ("t", "/thresholds"), ("p", "/publications"), ("d", "/")] {
+    for (key, place) in
+        [("a", "/alerts"), ("o", "/owners"), ("t", "/thresholds"), ("p", "/publications"), ("d", "/")]
+    {
         browser.keys(&format!("g{key}")).await;
         browser.at(place).await;
     }
@@ -320,12 +333,21 @@ pub async fn phone(world: &World) {
     let browser = &world.browser;
     browser.resize(360).await;
     browser.go("/").await;
-    for (entry, place) in [("Alerts", "/alerts"), ("Servers", "/servers"), ("Owners", "/owners"), ("Thresholds", "/thresholds"), ("Publications", "/publications"), ("Dashboard", "/")] {
+    for (entry, place) in [
+        ("Alerts", "/alerts"),
+        ("Servers", "/servers"),
+        ("Owners", "/owners"),
+        ("Thresholds", "/thresholds"),
+        ("Publications", "/publications"),
+        ("Dashboard", "/"),
+    ] {
         let small = "return [...document.querySelectorAll('.nav a')].map((entry) => entry.getBoundingClientRect()) \
             .filter(({ left, right, width, height }) => left < 0 || right > 360 || width < 40 || height < 40).length";
         assert_eq!(browser.script(small, json!([])).await, 0, "an entry of the menu is too small or outside");
         let href = format!(".nav a[href='{place}']");
-        browser.script("document.querySelector(arguments[0]).ariaLabel = arguments[1]", json!([href, entry])).await;
+        browser
+            .script("document.querySelector(arguments[0]).ariaLabel = arguments[1]", json!([href, entry]))
+            .await;
         browser.press_in("nav", entry).await;
         browser.at(place).await;
     }
@@ -406,7 +428,10 @@ pub async fn every_page(world: &World) {
     let pages = [
         ("dashboard", "/"),
         ("alerts", "/alerts"),
-        ("alerts-filtered", &format!("/alerts?state=open&severity=warning&server={server_id}&from=2026-01-01")),
+        (
+            "alerts-filtered",
+            &format!("/alerts?state=open&severity=warning&server={server_id}&from=2026-01-01"),
+        ),
         ("alert-open", &open),
         ("alert-closed", &closed),
         ("quarantine", "/alerts/quarantine"),
@@ -425,8 +450,14 @@ pub async fn every_page(world: &World) {
     ];
     for (name, path) in pages {
         weigh(browser, path).await;
-        browser.script("for (const part of document.querySelectorAll('main details.diff')) part.open = true", json!([])).await;
+        browser
+            .script(
+                "for (const part of document.querySelectorAll('main details.diff')) part.open = true",
+                json!([]),
+            )
+            .await;
         look_at(browser, name).await;
     }
-    quiet(browser, &["/servers/999 - Failed to load resource: the server responded with a status of 404"]).await;
+    quiet(browser, &["/servers/999 - Failed to load resource: the server responded with a status of 404"])
+        .await;
 }

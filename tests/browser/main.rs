@@ -48,7 +48,12 @@ impl World {
         let Err(panic) = r else { return };
         let mut seen = Vec::new();
         for (browser, who) in [(&self.browser, "browser"), (&self.plain, "plain")] {
-            match tokio::time::timeout(Duration::from_secs(10), browser.save(&saved(), &format!("{name}-{who}"))).await {
+            match tokio::time::timeout(
+                Duration::from_secs(10),
+                browser.save(&saved(), &format!("{name}-{who}")),
+            )
+            .await
+            {
                 Ok(Ok(path)) => seen.push(path),
                 Ok(Err(error)) => seen.push(error),
                 Err(_) => seen.push(format!("the {who} does not answer")),
@@ -63,7 +68,11 @@ impl World {
 }
 
 fn reason(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic")
 }
 
 /// Where pictures are saved: `target/browser/`.

@@ -75,6 +75,7 @@ pub async fn start_prommgr(stack: &Stack) -> Leash {
 /// The link by which the first admin is made, as prommgr printed it.
 pub fn setup_link(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap();
-    let link = text.split_whitespace().find(|word| word.contains("/setup/")).expect("the setup link is printed");
+    let link =
+        text.split_whitespace().find(|word| word.contains("/setup/")).expect("the setup link is printed");
     link.to_owned()
 }

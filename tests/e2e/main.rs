@@ -61,7 +61,8 @@ async fn start_prommgr(stack: &Stack) -> Leash {
 
 fn setup_link(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap();
-    let link = text.split_whitespace().find(|word| word.contains("/setup/")).expect("the setup link is printed");
+    let link =
+        text.split_whitespace().find(|word| word.contains("/setup/")).expect("the setup link is printed");
     link.to_owned()
 }
 
@@ -99,15 +100,26 @@ async fn the_main_job() {
     // the first admin, an owner, a server, quick thresholds
     let mut root = Person::new(stack.prommgr);
     let link = setup_link(&folder.0.join("prommgr.log"));
-    let first = [("username", "root"), ("password", "correct horse battery"), ("password_again", "correct horse battery")];
+    let first = [
+        ("username", "root"),
+        ("password", "correct horse battery"),
+        ("password_again", "correct horse battery"),
+    ];
     root.post(&link, &first).await.is_page("/");
     root.post("/owners", &[("name", "Nordwind"), ("external_id", "11")]).await.says("Nordwind");
     let owner = root.get("/owners").await.link_to("/owners/", "Nordwind");
     let port = stack.node_exporter.to_string();
     let owner_id = owner.trim_start_matches("/owners/").to_owned();
     let server = [
-        ("owner_id", owner_id.as_str()), ("name", "web-1"), ("address", "127.0.0.1"), ("port", &port), ("external_id", "4386"),
-        ("enabled", "on"), ("job", "node"), ("scheme", "http"), ("metrics_path", "/metrics"),
+        ("owner_id", owner_id.as_str()),
+        ("name", "web-1"),
+        ("address", "127.0.0.1"),
+        ("port", &port),
+        ("external_id", "4386"),
+        ("enabled", "on"),
+        ("job", "node"),
+        ("scheme", "http"),
+        ("metrics_path", "/metrics"),
     ];
     root.post("/servers", &server).await.says("web-1");
     let server = root.get("/servers").await.link_to("/servers/", "web-1");
@@ -116,7 +128,10 @@ async fn the_main_job() {
 
     // published, in force, scraped
     root.publish().await.says("In force");
-    until("the target is up", Duration::from_secs(60), async || root.get(&server).await.state().filter(|word| word == "Up")).await;
+    until("the target is up", Duration::from_secs(60), async || {
+        root.get(&server).await.state().filter(|word| word == "Up")
+    })
+    .await;
 
     // node_exporter stops: the alert stands in the history
     stop(node_exporter).await.unwrap();
@@ -129,17 +144,27 @@ async fn the_main_job() {
     page.says("Nordwind");
     page.says(&format!("Instance 127.0.0.1:{port} is down"));
     assert_eq!(page.state().as_deref(), Some("Critical"));
-    until("the server is down", Duration::from_secs(60), async || root.get(&server).await.state().filter(|word| word == "Down")).await;
+    until("the server is down", Duration::from_secs(60), async || {
+        root.get(&server).await.state().filter(|word| word == "Down")
+    })
+    .await;
 
     // it starts again: the same episode closes
     let node_exporter = stack.start_node_exporter().await.unwrap();
-    until("the alert is resolved", Duration::from_secs(60), async || root.get(&alert).await.state().filter(|word| word == "Resolved")).await;
+    until("the alert is resolved", Duration::from_secs(60), async || {
+        root.get(&alert).await.state().filter(|word| word == "Resolved")
+    })
+    .await;
     root.get(&alert).await.says("Alertmanager said that it is resolved.");
 
     // a threshold that any machine exceeds, for this owner, and back
     let cpu = |value: &'static str, enabled: bool| {
         let mut form = vec![
-            ("rule", "mem_threshold_exceeded"), ("severity", "warning"), ("value", value), ("hold", "0s"), ("owner_id", owner_id.as_str()),
+            ("rule", "mem_threshold_exceeded"),
+            ("severity", "warning"),
+            ("value", value),
+            ("hold", "0s"),
+            ("owner_id", owner_id.as_str()),
         ];
         if enabled {
             form.push(("enabled", "on"));
@@ -155,7 +180,10 @@ async fn the_main_job() {
     assert_eq!(root.get(&alert).await.state().as_deref(), Some("Warning"));
     root.post("/thresholds/reset", &cpu("", false)).await;
     root.publish().await.says("In force");
-    until("the memory alert is resolved", Duration::from_secs(60), async || root.get(&alert).await.state().filter(|word| word == "Resolved")).await;
+    until("the memory alert is resolved", Duration::from_secs(60), async || {
+        root.get(&alert).await.state().filter(|word| word == "Resolved")
+    })
+    .await;
 
     // a Prometheus that cannot be reached: said so, the old files stand, the change still waits
     let before = published(&stack.prom_dir);

@@ -72,7 +72,11 @@ impl Person {
                 let path = answer.url().path().to_owned();
                 let status = answer.status();
                 let text = answer.text().await.unwrap();
-                assert!(status.is_success(), "{path} answered {status}: {}", plain(&Html::parse_document(&text)));
+                assert!(
+                    status.is_success(),
+                    "{path} answered {status}: {}",
+                    plain(&Html::parse_document(&text))
+                );
                 return Page { path, text };
             }
             let to = answer.headers()[LOCATION].to_str().unwrap().to_owned();
@@ -137,7 +141,9 @@ impl Page {
         let links = html.select(&selector).map(|link| {
             (link.value().attr("href").unwrap().to_owned(), link.text().collect::<String>().trim().to_owned())
         });
-        let id = |href: &str| href.strip_prefix(room).is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+        let id = |href: &str| {
+            href.strip_prefix(room).is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
+        };
         links.filter(|(href, _)| id(href)).collect()
     }
 }

@@ -45,15 +45,8 @@ pub fn alert(server: &str) -> Alert {
         "alertname": "service_down", "severity": "critical", "cloudnet_owner_id": "11", "cloudnet_server_id": server,
         "instance": format!("host-{server}:9100"), "job": "node",
     });
-    let Value::Object(labels) = labels else {
-        unreachable!()
-    };
-    Alert {
-        labels,
-        summary: format!("Instance host-{server} is down"),
-        began: moment("10:00"),
-        ended: None,
-    }
+    let Value::Object(labels) = labels else { unreachable!() };
+    Alert { labels, summary: format!("Instance host-{server} is down"), began: moment("10:00"), ended: None }
 }
 
 /// A time of the tests' one day, given as `10:00` or `10:00:30`, or any other as it stands.
@@ -101,11 +94,7 @@ impl Alert {
 
     /// As a member of `alerts`.
     pub fn json(&self) -> Value {
-        let status = if self.ended.is_some() {
-            "resolved"
-        } else {
-            "firing"
-        };
+        let status = if self.ended.is_some() { "resolved" } else { "firing" };
         json!({
             "status": status, "labels": self.labels, "annotations": {"summary": self.summary},
             "startsAt": self.began, "endsAt": self.ended.as_deref().unwrap_or("0001-01-01T00:00:00Z"),
@@ -142,10 +131,7 @@ impl House {
     /// Has Alertmanager report these alerts, which is accepted; returns what that changed.
     pub async fn told(&self, alerts: &[Alert]) -> Value {
         let alerts = alerts.iter().map(Alert::json).collect();
-        self.posted(notification(alerts).to_string())
-            .await
-            .expect(200)
-            .json()
+        self.posted(notification(alerts).to_string()).await.expect(200).json()
     }
 
     /// The history, oldest first: `4386 10:00-` is open, `4386 10:00-10:20` is over.

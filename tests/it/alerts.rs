@@ -5,17 +5,11 @@ use crate::house::House;
 use crate::person::Person;
 
 /// Two servers of Nordwind and one of Südstern, and alerts of every kind.
-async fn busy() -> (House, i64) {
+pub async fn busy() -> (House, i64) {
     let house = House::new().await;
-    let web = house
-        .server(house.nordwind, "1", "nord-web", "10.0.0.1")
-        .await;
-    house
-        .server(house.nordwind, "2", "nord-db", "10.0.0.2")
-        .await;
-    house
-        .server(house.suedstern, "1", "stern-mail", "10.0.0.1")
-        .await;
+    let web = house.server(house.nordwind, "1", "nord-web", "10.0.0.1").await;
+    house.server(house.nordwind, "2", "nord-db", "10.0.0.2").await;
+    house.server(house.suedstern, "1", "stern-mail", "10.0.0.1").await;
     house
         .told(&[
             alert("1").began("08:00").summary("web is down"),
@@ -29,15 +23,8 @@ async fn busy() -> (House, i64) {
                 .began("2026-10-28T09:00:00Z")
                 .ended("2026-10-31T09:00:00Z")
                 .summary("db was down for long"),
-            alert("2")
-                .rule("mem_threshold_exceeded")
-                .severity("warning")
-                .began("09:00")
-                .summary("memory"),
-            alert("1")
-                .owner("12")
-                .began("09:30")
-                .summary("mail is down"),
+            alert("2").rule("mem_threshold_exceeded").severity("warning").began("09:00").summary("memory"),
+            alert("1").owner("12").began("09:30").summary("mail is down"),
             alert("9")
                 .owner("99")
                 .rule("somebody_elses")
@@ -53,29 +40,19 @@ const DOWN: &str = "Down";
 const CPU: &str = "High CPU use";
 const MEMORY: &str = "High memory use";
 
-async fn found(person: &Person, query: &str) -> Vec<String> {
-    person
-        .get(&format!("/alerts?{query}"))
-        .await
-        .expect(200)
-        .rows()
+pub async fn found(person: &Person, query: &str) -> Vec<String> {
+    person.get(&format!("/alerts?{query}")).await.expect(200).rows()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_stand_first_and_each_sees_their_own() {
     let (house, _) = busy().await;
-    assert_eq!(
-        found(&house.root(), "").await,
-        ["somebody_elses", DOWN, MEMORY, DOWN, CPU, DOWN]
-    );
+    assert_eq!(found(&house.root(), "").await, ["somebody_elses", DOWN, MEMORY, DOWN, CPU, DOWN]);
     for person in [house.alice(), house.bob()] {
         assert_eq!(found(&person, "").await, [MEMORY, DOWN, CPU, DOWN]);
     }
     assert_eq!(found(&house.charlie(), "").await, [DOWN]);
-    assert_eq!(
-        house.anyone().get("/alerts").await.leads_to(),
-        "/login?next=%2Falerts"
-    );
+    assert_eq!(house.anyone().get("/alerts").await.leads_to(), "/login?next=%2Falerts");
     let empty = House::new().await.alice().get("/alerts").await.expect(200);
     assert_eq!(empty.one(".empty .title"), "No alerts so far");
 }
@@ -112,20 +89,14 @@ async fn every_filter_narrows_the_list() {
         ("q=host-2", vec![MEMORY, DOWN]),
         ("q=_%25_", vec![]),
         ("q=mail", vec![]),
-        (
-            "q=db&state=closed&severity=critical&from=2026-10-31",
-            vec![DOWN],
-        ),
+        ("q=db&state=closed&severity=critical&from=2026-10-31", vec![DOWN]),
     ] {
         assert_eq!(found(&alice, query).await, expected, "{query}");
     }
     let root = house.root();
     assert_eq!(found(&root, "owner=unassigned").await, ["somebody_elses"]);
     assert_eq!(found(&root, "owner=102").await, [DOWN]);
-    assert_eq!(
-        found(&root, "severity=page&rule=somebody_elses").await,
-        ["somebody_elses"]
-    );
+    assert_eq!(found(&root, "severity=page&rule=somebody_elses").await, ["somebody_elses"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,28 +127,12 @@ async fn what_was_asked_for_stays_in_the_form() {
 async fn days_are_those_of_the_reader() {
     let (house, _) = busy().await;
     let alice = house.alice();
-    assert_eq!(
-        found(&alice, "state=open&to=2026-10-31").await,
-        Vec::<String>::new()
-    );
+    assert_eq!(found(&alice, "state=open&to=2026-10-31").await, Vec::<String>::new());
     // 08:00 in UTC is still the day before in Honolulu
     alice.plant("tz", "Pacific%2FHonolulu");
-    assert_eq!(
-        found(&alice, "state=open&to=2026-10-31").await,
-        [MEMORY, DOWN]
-    );
-    let open = alice
-        .get("/alerts?q=web+is")
-        .await
-        .attrs("a.through", "href")
-        .remove(0);
-    assert!(
-        alice
-            .get(&open)
-            .await
-            .fact("Started")
-            .starts_with("2026-10-31 22:00:00 HST")
-    );
+    assert_eq!(found(&alice, "state=open&to=2026-10-31").await, [MEMORY, DOWN]);
+    let open = alice.get("/alerts?q=web+is").await.attrs("a.through", "href").remove(0);
+    assert!(alice.get(&open).await.fact("Started").starts_with("2026-10-31 22:00:00 HST"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,27 +147,16 @@ async fn a_hundred_and_twenty_alerts_are_paged_forth_and_back() {
                 .json()
         })
         .collect();
-    house
-        .posted(notification(alerts).to_string())
-        .await
-        .expect(200);
+    house.posted(notification(alerts).to_string()).await.expect(200);
     house.told(&[alert("x").owner("12").began("10:01")]).await;
     let alice = house.alice();
     let ids = async |path: &str| {
         let page = alice.get(path).await.expect(200);
         let link = |rel: &str| page.attrs(&format!("a[rel={rel}]"), "href").pop();
-        (
-            page.attrs("tbody tr", "id"),
-            link("prev"),
-            link("next"),
-            page.one(".pager .count"),
-        )
+        (page.attrs("tbody tr", "id"), link("prev"), link("next"), page.one(".pager .count"))
     };
     let (first, none, next, count) = ids("/alerts?state=open").await;
-    assert_eq!(
-        (first.len(), none, count.as_str()),
-        (50, None, "120 alerts")
-    );
+    assert_eq!((first.len(), none, count.as_str()), (50, None, "120 alerts"));
     let (second, _, next, _) = ids(&next.unwrap()).await;
     let (third, prev, none, _) = ids(&next.unwrap()).await;
     assert_eq!((second.len(), third.len(), none), (50, 20, None));
@@ -229,17 +173,8 @@ async fn a_hundred_and_twenty_alerts_are_paged_forth_and_back() {
     house.told(&[alert("new").began("11:00")]).await;
     let (_, _, next, _) = ids("/alerts?state=open").await;
     assert_ne!(next, None);
-    for cursor in [
-        "after=nonsense",
-        "before=",
-        "after=bm9uc2Vuc2U",
-        "after=WyJ4IiwxXQ",
-    ] {
-        assert_eq!(
-            ids(&format!("/alerts?{cursor}")).await.0.len(),
-            50,
-            "{cursor}"
-        );
+    for cursor in ["after=nonsense", "before=", "after=bm9uc2Vuc2U", "after=WyJ4IiwxXQ"] {
+        assert_eq!(ids(&format!("/alerts?{cursor}")).await.0.len(), 50, "{cursor}");
     }
 }
 
@@ -247,129 +182,34 @@ async fn a_hundred_and_twenty_alerts_are_paged_forth_and_back() {
 async fn an_alert_has_a_page_with_all_that_is_known() {
     let house = House::new().await;
     house.server(house.nordwind, "1", "web", "10.0.0.1").await;
-    let shown = alert("1")
-        .label("rack", "7 <b>")
-        .summary("web <i>is</i> down");
+    let shown = alert("1").label("rack", "7 <b>").summary("web <i>is</i> down");
     house.told(std::slice::from_ref(&shown)).await;
     house.told(&[shown.clone().ended("10:20")]).await;
     house.told(&[shown.clone().began("10:30")]).await;
     let alice = house.alice();
-    let older = alice
-        .get("/alerts?state=closed")
-        .await
-        .attrs("a.through", "href")
-        .remove(0);
+    let older = alice.get("/alerts?state=closed").await.attrs("a.through", "href").remove(0);
     let page = alice.get(&older).await.expect(200);
     assert_eq!(
-        (
-            page.one("h1"),
-            page.one(".now .state"),
-            page.one(".now > span:last-child")
-        ),
+        (page.one("h1"), page.one(".now .state"), page.one(".now > span:last-child")),
         (DOWN.into(), "Resolved".into(), "web <i>is</i> down".into())
     );
-    assert_eq!(
-        (page.fact("Server"), page.fact("Lasted")),
-        ("web".into(), "20 minutes".into())
-    );
+    assert_eq!((page.fact("Server"), page.fact("Lasted")), ("web".into(), "20 minutes".into()));
     assert!(page.fact("Started").starts_with("2026-11-01 10:00:00 UTC"));
     assert!(page.fact("Ended").starts_with("2026-11-01 10:20:00 UTC"));
-    assert_eq!(
-        page.fact("Why it ended"),
-        "Alertmanager said that it is resolved."
-    );
-    assert!(
-        page.all("section[aria-labelledby=labels] dd")
-            .contains(&"7 <b>".to_owned())
-    );
-    assert_eq!(
-        page.all("section[aria-labelledby=episodes] .state"),
-        ["Critical"]
-    );
+    assert_eq!(page.fact("Why it ended"), "Alertmanager said that it is resolved.");
+    assert!(page.all("section[aria-labelledby=labels] dd").contains(&"7 <b>".to_owned()));
+    assert_eq!(page.all("section[aria-labelledby=episodes] .state"), ["Critical"]);
     // where the expression can be looked at is for those who can go there
     assert!(!page.has("a[href^='http://prometheus.example']"));
-    assert!(
-        house
-            .root()
-            .get(&older)
-            .await
-            .has("a[href^='http://prometheus.example']")
-    );
-    let open = alice
-        .get("/alerts?state=open")
-        .await
-        .attrs("a.through", "href")
-        .remove(0);
+    assert!(house.root().get(&older).await.has("a[href^='http://prometheus.example']"));
+    let open = alice.get("/alerts?state=open").await.attrs("a.through", "href").remove(0);
     assert_eq!(alice.get(&open).await.one(".now .state"), "Critical");
     let part = alice.fragment(&open).await.expect(200);
     assert!(part.has(".now .state") && !part.has("h1"));
     house.charlie().get(&older).await.expect(404);
-    for missing in [
-        "/alerts/999999",
-        "/alerts/x",
-        "/alerts/99999999999999999999",
-    ] {
+    for missing in ["/alerts/999999", "/alerts/x", "/alerts/99999999999999999999"] {
         alice.get(missing).await.expect(404);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn charlie_learns_nothing_of_nordwind() {
-    let (house, web) = busy().await;
-    let charlie = house.charlie();
-    let page = charlie.get("/alerts").await.expect(200);
-    assert_eq!(
-        (page.rows().len(), page.one(".pager .count")),
-        (1, "1 alert".into())
-    );
-    assert_eq!(
-        page.options("severity"),
-        ["Every severity", "Critical", "Warning"]
-    );
-    assert!(
-        !page.has("select[name=owner]")
-            && !page.options("rule").contains(&"somebody_elses".to_owned())
-    );
-    assert_eq!(page.one("nav a[href='/alerts'] .count"), "1 open");
-    for query in [
-        "owner=101",
-        "owner=unassigned",
-        "q=nord",
-        "q=memory",
-        "rule=mem_threshold_exceeded",
-        "rule=somebody_elses",
-    ] {
-        assert!(found(&charlie, query).await.is_empty(), "{query}");
-    }
-    // a server that is not his is no server
-    for id in [web.to_string(), "9999".into(), "x".into()] {
-        charlie
-            .get(&format!("/alerts?server={id}"))
-            .await
-            .expect(404);
-    }
-    let everything = [
-        page,
-        charlie.get("/").await,
-        charlie.get("/alerts?q=nord").await,
-        charlie.fragment("/alerts").await,
-    ];
-    for page in everything {
-        let text = page
-            .text
-            .to_lowercase()
-            .replace("q=nord", "")
-            .replace("value=\"nord\"", "");
-        assert!(!text.contains("nord"), "{text}");
-    }
-    let all: i64 = house.count("alerts").await;
-    for id in house
-        .column("select id::text from alerts where owner_id is distinct from 102")
-        .await
-    {
-        charlie.get(&format!("/alerts/{id}")).await.expect(404);
-    }
-    assert_eq!(all, 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,11 +218,7 @@ async fn htmx_gets_the_rows_alone() {
     let alice = house.alice();
     let part = alice.fragment("/alerts?state=open").await.expect(200);
     assert_eq!(part.rows(), [MEMORY, DOWN]);
-    assert!(
-        !part.has("h1") && !part.has("form.filters") && !part.has("header"),
-        "{}",
-        part.text
-    );
+    assert!(!part.has("h1") && !part.has("form.filters") && !part.has("header"), "{}", part.text);
     assert_eq!(part.header("vary"), "HX-Request-Type");
     assert_eq!(alice.get("/alerts").await.header("vary"), "HX-Request-Type");
 }

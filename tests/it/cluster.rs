@@ -40,44 +40,27 @@ impl Cluster {
         let (tell, told) = mpsc::channel();
         let data = dir.join("data");
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async {
-                let options = Options {
-                    durable: false,
-                    createdb: true,
-                    max_connections: 400,
-                };
+                let options = Options { durable: false, createdb: true, max_connections: 400 };
                 let embedded = embedded::start_with(&data, options).await.unwrap();
                 let store = Store::new(&embedded.url(), 2).unwrap();
                 store.migrate().await.unwrap();
                 let mut db = store.db().await.unwrap();
-                intake::make_partitions(&mut db, All::operator(), jiff::Timestamp::now())
-                    .await
-                    .unwrap();
+                intake::make_partitions(&mut db, All::operator(), jiff::Timestamp::now()).await.unwrap();
                 drop((db, store));
                 let hash = password::hash(PASSWORD.into()).await.unwrap();
                 let admin = connect(&embedded.url_of("postgres")).await;
                 tell.send((embedded.url_of("DATABASE"), hash)).unwrap();
                 while let Some(name) = leaving.recv().await {
                     // what is left goes with the folder
-                    let _ = admin
-                        .batch_execute(&format!("drop database {name} with (force)"))
-                        .await;
+                    let _ = admin.batch_execute(&format!("drop database {name} with (force)")).await;
                 }
             });
         });
         let (url, password_hash) = told.recv().expect("no PostgreSQL for the tests");
-        Self {
-            dir,
-            url,
-            password_hash,
-            gone,
-            _janitor: janitor,
-        }
+        Self { dir, url, password_hash, gone, _janitor: janitor }
     }
 
     pub fn url_of(&self, database: &str) -> String {
@@ -87,10 +70,7 @@ impl Cluster {
     /// Makes a database that is a copy of the template.
     pub async fn create(&self, name: &str) {
         let maker = connect(&self.url_of("postgres")).await;
-        maker
-            .batch_execute(&format!("create database {name} template prommgr"))
-            .await
-            .unwrap();
+        maker.batch_execute(&format!("create database {name} template prommgr")).await.unwrap();
     }
 
     /// Drops a database, some time.
@@ -105,25 +85,13 @@ fn janitor(dir: &Path) -> Child {
     let script = r#"read -r _; for _ in $(seq 100); do
         [ -e "$0/data/postgres/postmaster.pid" ] || break; sleep 0.1; done; rm -rf "$0""#;
     let mut command = Command::new("/bin/sh");
-    command
-        .arg("-c")
-        .arg(script)
-        .arg(dir)
-        .current_dir("/")
-        .process_group(0);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    command.arg("-c").arg(script).arg(dir).current_dir("/").process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// The run's PostgreSQL, which the first who asks starts.
 pub async fn cluster() -> &'static Cluster {
-    tokio::task::spawn_blocking(|| LazyLock::force(&CLUSTER))
-        .await
-        .unwrap()
+    tokio::task::spawn_blocking(|| LazyLock::force(&CLUSTER)).await.unwrap()
 }
 
 /// A connection beside the program's own, for what tests prepare and look at.

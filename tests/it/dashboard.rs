@@ -8,10 +8,7 @@ async fn an_empty_house_says_what_to_do_first() {
     let house = House::new().await;
     let page = house.root().get("/").await.expect(200);
     assert_eq!(page.one(".verdict"), "No server is watched yet.");
-    assert_eq!(
-        page.all(".steps .title"),
-        ["Add an owner (done)", "Add a server", "Publish"]
-    );
+    assert_eq!(page.all(".steps .title"), ["Add an owner (done)", "Add a server", "Publish"]);
     let page = house.alice().get("/").await.expect(200);
     assert!(!page.has(".steps") && !page.has(".waiting"));
 }
@@ -21,10 +18,7 @@ async fn what_is_wrong_now_stands_first_the_worst_on_top() {
     let house = House::new().await;
     house.server(house.nordwind, "1", "web", "10.0.0.1").await;
     house.server(house.suedstern, "1", "mail", "10.0.0.1").await;
-    let memory = alert("1")
-        .rule("mem_threshold_exceeded")
-        .severity("warning")
-        .began("08:00");
+    let memory = alert("1").rule("mem_threshold_exceeded").severity("warning").began("08:00");
     house
         .told(&[
             memory,
@@ -35,28 +29,11 @@ async fn what_is_wrong_now_stands_first_the_worst_on_top() {
         .await;
     let page = house.alice().get("/").await.expect(200);
     assert_eq!(page.one(".verdict"), "1 critical and 1 warning open.");
-    assert_eq!(
-        page.all("section[aria-labelledby=wrong] a.through"),
-        ["Down", "High memory use"]
-    );
-    assert_eq!(
-        page.all("section[aria-labelledby=newest] a.through"),
-        ["Down"]
-    );
+    assert_eq!(page.all("section[aria-labelledby=wrong] a.through"), ["Down", "High memory use"]);
+    assert_eq!(page.all("section[aria-labelledby=newest] a.through"), ["Down"]);
     assert!(page.one("title").starts_with("(2)"));
-    assert_eq!(
-        house.charlie().get("/").await.one(".verdict"),
-        "1 critical open."
-    );
-    assert_eq!(
-        house
-            .root()
-            .get("/")
-            .await
-            .all("section[aria-labelledby=wrong] a.through")
-            .len(),
-        3
-    );
+    assert_eq!(house.charlie().get("/").await.one(".verdict"), "1 critical open.");
+    assert_eq!(house.root().get("/").await.all("section[aria-labelledby=wrong] a.through").len(), 3);
     let part = house.alice().fragment("/").await.expect(200);
     assert!(part.has(".verdict") && !part.has("header"));
 }
@@ -68,19 +45,11 @@ async fn that_changes_wait_is_for_admins_to_know() {
         .alice()
         .does(
             "/servers",
-            &[
-                ("owner_id", "101"),
-                ("name", "web"),
-                ("address", "10.0.0.5"),
-                ("enabled", "true"),
-            ],
+            &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")],
         )
         .await;
     let page = house.root().get("/").await;
-    assert_eq!(
-        page.one(".waiting p"),
-        "Not published yet: Server web added to Nordwind."
-    );
+    assert_eq!(page.one(".waiting p"), "Not published yet: Server web added to Nordwind.");
     assert!(!house.alice().get("/").await.has(".waiting"));
 }
 
@@ -90,23 +59,14 @@ async fn the_theme_is_remembered_in_a_cookie() {
     let alice = house.alice();
     let page = alice.get("/servers").await;
     assert!(!page.has("html[data-theme]"));
-    assert_eq!(
-        alice.presses(&page, "Dark", &[]).await.leads_to(),
-        "/servers"
-    );
+    assert_eq!(alice.presses(&page, "Dark", &[]).await.leads_to(), "/servers");
     let page = alice.get("/servers").await;
     assert_eq!(page.attrs("html", "data-theme"), ["dark"]);
     assert_eq!(page.attrs(".themes [aria-pressed=true]", "value"), ["dark"]);
     alice.presses(&page, "System", &[]).await.leads_to();
     assert!(!alice.get("/servers").await.has("html[data-theme]"));
     assert_eq!(
-        alice
-            .post(
-                "/theme",
-                &[("theme", "<script>"), ("next", "//evil.example")]
-            )
-            .await
-            .leads_to(),
+        alice.post("/theme", &[("theme", "<script>"), ("next", "//evil.example")]).await.leads_to(),
         "/"
     );
 }

@@ -22,17 +22,10 @@ async fn without_the_database_it_lives_but_cannot_serve() {
     lonely.get("/healthz").await.expect(200);
     let began = Instant::now();
     let answer = lonely.get("/readyz").await.expect(503);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(!answer.header("retry-after").is_empty());
     // people are told too, without the reasons
-    let page = lonely
-        .post("/login", &[("username", "alice"), ("password", "x")])
-        .await
-        .expect(503);
+    let page = lonely.post("/login", &[("username", "alice"), ("password", "x")]).await.expect(503);
     assert_eq!(page.one("h1"), "Not available just now");
     assert!(!page.text.contains("postgres"));
 }
@@ -65,24 +58,15 @@ async fn a_connection_that_was_cut_is_replaced() {
 async fn what_no_route_knows_has_the_face_of_its_room() {
     let house = House::empty(|_| {}).await;
     let page = house.anyone().get("/nowhere").await.expect(404);
-    assert_eq!(
-        (page.one("h1"), page.one(".status")),
-        ("Not found".into(), "404".into())
-    );
+    assert_eq!((page.one("h1"), page.one(".status")), ("Not found".into(), "404".into()));
     for path in ["/api/v1/nowhere", "/api", "/sd/x", "/webhook/x"] {
         let problem = house.anyone().get(path).await.expect(404);
         assert_eq!(
-            (
-                problem.header("content-type").as_str(),
-                problem.json()["status"].as_u64()
-            ),
+            (problem.header("content-type").as_str(), problem.json()["status"].as_u64()),
             ("application/problem+json", Some(404))
         );
     }
-    assert_eq!(
-        house.anyone().get("/apiary").await.expect(404).one("h1"),
-        "Not found"
-    );
+    assert_eq!(house.anyone().get("/apiary").await.expect(404).one("h1"), "Not found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,10 +77,7 @@ async fn every_answer_binds_the_browser_and_assets_are_kept() {
         house.anyone().get("/nowhere").await,
         house.alice().get("/").await,
     ] {
-        assert!(
-            page.header("content-security-policy")
-                .starts_with("default-src 'none'; script-src 'self';")
-        );
+        assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self';"));
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "same-origin"),
@@ -111,30 +92,12 @@ async fn every_answer_binds_the_browser_and_assets_are_kept() {
         for (css, attribute) in [("link[href]", "href"), ("script[src]", "src")] {
             for url in page.attrs(css, attribute) {
                 let asset = house.anyone().get(&url).await.expect(200);
-                assert_eq!(
-                    asset.header("cache-control"),
-                    "public, max-age=31536000, immutable"
-                );
+                assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
             }
         }
     }
     // a one-time link keeps its path to itself, also where pages are linked from it
-    assert_eq!(
-        house
-            .anyone()
-            .get("/setup/x")
-            .await
-            .header("referrer-policy"),
-        "strict-origin"
-    );
-    house
-        .anyone()
-        .get("/static/000000000000/app.css")
-        .await
-        .expect(404);
-    house
-        .anyone()
-        .get("/static/x/..%2f..%2fetc%2fpasswd")
-        .await
-        .expect(404);
+    assert_eq!(house.anyone().get("/setup/x").await.header("referrer-policy"), "strict-origin");
+    house.anyone().get("/static/000000000000/app.css").await.expect(404);
+    house.anyone().get("/static/x/..%2f..%2fetc%2fpasswd").await.expect(404);
 }

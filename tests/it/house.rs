@@ -62,14 +62,10 @@ impl House {
             ("root", None),
         ];
         for (name, membership) in people {
-            let sql =
-                "insert into users (name, password_hash, admin) values ($1, $2, $3) returning id";
+            let sql = "insert into users (name, password_hash, admin) values ($1, $2, $3) returning id";
             let row = house
                 .db
-                .query_one(
-                    sql,
-                    &[&name, &house.cluster.password_hash, &membership.is_none()],
-                )
+                .query_one(sql, &[&name, &house.cluster.password_hash, &membership.is_none()])
                 .await
                 .unwrap();
             let id: i64 = row.get(0);
@@ -127,27 +123,15 @@ impl House {
 
     /// This one, but with a database that is not there.
     pub fn without_database(&self) -> App {
-        let nowhere = format!(
-            "postgresql:///prommgr?user=prommgr&host={}",
-            self.dir.display()
-        );
-        app(&Settings {
-            database_url: Some(nowhere),
-            ..self.settings.clone()
-        })
+        let nowhere = format!("postgresql:///prommgr?user=prommgr&host={}", self.dir.display());
+        app(&Settings { database_url: Some(nowhere), ..self.settings.clone() })
     }
 
     async fn session_of(&self, user: i64) -> String {
         let expiry_date = time::OffsetDateTime::now_utc() + time::Duration::days(1);
-        let mut record = Record {
-            id: Id::default(),
-            data: [(USER_KEY.to_owned(), json!(user))].into(),
-            expiry_date,
-        };
-        Sessions(self.app.store().clone())
-            .create(&mut record)
-            .await
-            .unwrap();
+        let mut record =
+            Record { id: Id::default(), data: [(USER_KEY.to_owned(), json!(user))].into(), expiry_date };
+        Sessions(self.app.store().clone()).create(&mut record).await.unwrap();
         record.id.to_string()
     }
 
@@ -185,28 +169,18 @@ impl House {
     /// Puts a server into the database; returns its id.
     pub async fn server(&self, owner: i64, external_id: &str, name: &str, address: &str) -> i64 {
         let sql = "insert into servers (owner_id, external_id, name, address, port) values ($1, $2, $3, $4, 9100) returning id";
-        self.db
-            .query_one(sql, &[&owner, &external_id, &name, &address])
-            .await
-            .unwrap()
-            .get(0)
+        self.db.query_one(sql, &[&owner, &external_id, &name, &address]).await.unwrap().get(0)
     }
 
     /// How many rows there are of a table, with or without a condition.
     pub async fn count(&self, what: &str) -> i64 {
-        self.db
-            .query_one(&format!("select count(*) from {what}"), &[])
-            .await
-            .unwrap()
-            .get(0)
+        self.db.query_one(&format!("select count(*) from {what}"), &[]).await.unwrap().get(0)
     }
 
     /// The first column of a query, as texts.
     pub async fn column(&self, sql: &str) -> Vec<String> {
         let rows = self.db.query(sql, &[]).await.unwrap();
-        rows.iter()
-            .map(|row| row.get::<_, Option<String>>(0).unwrap_or_default())
-            .collect()
+        rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect()
     }
 }
 
@@ -219,11 +193,7 @@ impl Drop for House {
 
 fn app(settings: &Settings) -> App {
     let config = Config::check(settings).unwrap();
-    let store = Store::new(
-        config.database_url.as_deref().unwrap(),
-        config.database_connections,
-    )
-    .unwrap();
+    let store = Store::new(config.database_url.as_deref().unwrap(), config.database_connections).unwrap();
     App::new(config, store).unwrap()
 }
 
@@ -234,10 +204,7 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(
-            Instant::now() < deadline,
-            "{what}: it did not happen within 20 s"
-        );
+        assert!(Instant::now() < deadline, "{what}: it did not happen within 20 s");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -20,11 +20,7 @@ const ORDER: [&[&str]; 10] = [
 
 /// What goes the other way, and why.
 const EXCEPTIONS: [(&str, &str, &str); 5] = [
-    (
-        "address",
-        "store",
-        "an admin's reach takes the proof that it is one, which the store makes",
-    ),
+    ("address", "store", "an admin's reach takes the proof that it is one, which the store makes"),
     ("store", "address", "a server's check takes addresses apart"),
     ("face", "web", "an error's face for people is a page"),
     ("web", "face", "its extractors reject with an error"),
@@ -36,20 +32,13 @@ fn sources() -> BTreeMap<String, String> {
     fn walk(dir: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            let name = path
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 walk(&path, root, found);
             } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-                let lines = code
-                    .lines()
-                    .filter(|line| !line.trim_start().starts_with("//"));
+                let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
                 found.insert(name, lines.collect::<Vec<_>>().join("\n"));
             }
         }
@@ -79,19 +68,13 @@ fn imports(code: &str) -> Vec<String> {
             depth += i32::from(c == '{') - i32::from(c == '}');
             c == ',' && depth == 0
         });
-        rooms.extend(
-            parts
-                .map(|part| name(part.trim()))
-                .filter(|room| !room.is_empty()),
-        );
+        rooms.extend(parts.map(|part| name(part.trim())).filter(|room| !room.is_empty()));
     }
     rooms
 }
 
 fn name(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-        .collect()
+    text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
 #[test]
@@ -108,9 +91,8 @@ fn rooms_import_from_their_left_only() {
             continue;
         }
         for other in imports(&code).iter().filter(|other| *other != room) {
-            if let Some(exception) = EXCEPTIONS
-                .iter()
-                .position(|(from, to, _)| (*from, *to) == (room, other.as_str()))
+            if let Some(exception) =
+                EXCEPTIONS.iter().position(|(from, to, _)| (*from, *to) == (room, other.as_str()))
             {
                 excused.push(exception);
             } else if place(other) >= place(room) {
@@ -120,10 +102,7 @@ fn rooms_import_from_their_left_only() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     for (index, (from, to, _)) in EXCEPTIONS.iter().enumerate() {
-        assert!(
-            excused.contains(&index),
-            "{from} no longer imports {to}: take the exception away"
-        );
+        assert!(excused.contains(&index), "{from} no longer imports {to}: take the exception away");
     }
 }
 
@@ -144,16 +123,10 @@ fn only_the_store_knows_sql_and_it_knows_no_http() {
     for (path, code) in sources() {
         let room = room_of(&path);
         for word in ["diesel::", "diesel_async", "jiff_diesel", "tokio_postgres"] {
-            assert!(
-                room == "store" || !code.contains(word),
-                "{path} names {word}"
-            );
+            assert!(room == "store" || !code.contains(word), "{path} names {word}");
         }
         for word in ["axum", "hyper", "http::"] {
-            assert!(
-                room != "store" || !code.contains(word),
-                "{path} names {word}"
-            );
+            assert!(room != "store" || !code.contains(word), "{path} names {word}");
         }
     }
 }
@@ -198,10 +171,7 @@ fn those_who_see_everything_are_counted() {
             found.push((path, calls));
         }
     }
-    let expected: Vec<_> = OPERATORS
-        .iter()
-        .map(|(path, calls)| ((*path).to_owned(), *calls))
-        .collect();
+    let expected: Vec<_> = OPERATORS.iter().map(|(path, calls)| ((*path).to_owned(), *calls)).collect();
     assert_eq!(
         found, expected,
         "a new caller of All::operator() is looked at by two people, then written here"
@@ -213,10 +183,7 @@ fn those_who_see_everything_are_counted() {
 fn only_auth_makes_scopes_for_people() {
     for (path, code) in sources() {
         for word in ["All::admin()", "Scope::of(", "Writing::of("] {
-            assert!(
-                path == "auth.rs" || !code.contains(word),
-                "{path} names {word}"
-            );
+            assert!(path == "auth.rs" || !code.contains(word), "{path} names {word}");
         }
     }
 }

@@ -10,9 +10,7 @@ use crate::page::Page;
 use crate::person::Person;
 
 async fn log_in(person: &Person, name: &str, password: &str) -> Page {
-    person
-        .post("/login", &[("username", name), ("password", password)])
-        .await
+    person.post("/login", &[("username", name), ("password", password)]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,24 +19,10 @@ async fn the_right_password_opens_the_door() {
     let somebody = house.anyone();
     let form = somebody.get("/login").await.expect(200);
     assert_eq!(form.one("h1"), "Log in");
-    let in_ = somebody
-        .presses(
-            &form,
-            "Log in",
-            &[("username", "Alice"), ("password", PASSWORD)],
-        )
-        .await;
+    let in_ = somebody.presses(&form, "Log in", &[("username", "Alice"), ("password", PASSWORD)]).await;
     assert_eq!(in_.leads_to(), "/");
-    assert_eq!(
-        somebody.get("/").await.expect(200).one(".menu.user .name"),
-        "alice"
-    );
-    assert_eq!(
-        house
-            .count("users where name = 'alice' and last_login_at is not null")
-            .await,
-        1
-    );
+    assert_eq!(somebody.get("/").await.expect(200).one(".menu.user .name"), "alice");
+    assert_eq!(house.count("users where name = 'alice' and last_login_at is not null").await, 1);
     let cookie = in_.header(header::SET_COOKIE.as_str());
     for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
@@ -48,25 +32,15 @@ async fn the_right_password_opens_the_door() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_the_cookie_is_secure() {
-    let house =
-        House::with(|settings| settings.public_url = Some("https://prommgr.test".into())).await;
-    let cookie = log_in(&house.anyone(), "alice", PASSWORD)
-        .await
-        .header(header::SET_COOKIE.as_str());
+    let house = House::with(|settings| settings.public_url = Some("https://prommgr.test".into())).await;
+    let cookie = log_in(&house.anyone(), "alice", PASSWORD).await.header(header::SET_COOKIE.as_str());
     assert!(cookie.contains("Secure"), "{cookie}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_an_unknown_name_and_a_disabled_person_get_the_same_answer() {
     let house = House::new().await;
-    house
-        .db
-        .execute(
-            "update users set disabled_at = now() where name = 'bob'",
-            &[],
-        )
-        .await
-        .unwrap();
+    house.db.execute("update users set disabled_at = now() where name = 'bob'", &[]).await.unwrap();
     let mut answers = Vec::new();
     for (name, password) in [
         ("alice", "wrong"),
@@ -80,19 +54,10 @@ async fn a_wrong_password_an_unknown_name_and_a_disabled_person_get_the_same_ans
         let refused = log_in(&somebody, name, password).await.expect(422);
         assert!(somebody.cookie("prommgr").is_empty());
         assert_eq!(refused.typed("password"), "");
-        answers.push((
-            refused.one("[role=alert]"),
-            refused.typed("username") == name || name.contains('\0'),
-        ));
+        answers.push((refused.one("[role=alert]"), refused.typed("username") == name || name.contains('\0')));
     }
     answers.dedup();
-    assert_eq!(
-        answers,
-        [(
-            "That name and password do not belong together.".to_owned(),
-            true
-        )]
-    );
+    assert_eq!(answers, [("That name and password do not belong together.".to_owned(), true)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,13 +65,8 @@ async fn whoever_is_disabled_is_out_at_once() {
     let house = House::new().await;
     let alice = house.alice();
     alice.get("/servers").await.expect(200);
-    users::disable(&mut house.app.db().await.unwrap(), All::operator(), "alice")
-        .await
-        .unwrap();
-    assert_eq!(
-        alice.get("/servers").await.leads_to(),
-        "/login?next=%2Fservers"
-    );
+    users::disable(&mut house.app.db().await.unwrap(), All::operator(), "alice").await.unwrap();
+    assert_eq!(alice.get("/servers").await.leads_to(), "/login?next=%2Fservers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,9 +83,7 @@ async fn another_password_ends_every_session() {
     .unwrap();
     alice.get("/").await.leads_to();
     log_in(&alice, "alice", PASSWORD).await.expect(422);
-    log_in(&alice, "alice", "quite another one")
-        .await
-        .leads_to();
+    log_in(&alice, "alice", "quite another one").await.leads_to();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,10 +131,7 @@ async fn logging_out_ends_the_session_in_the_database() {
     let (alice, before) = (house.alice(), house.count("sessions").await);
     let kept = alice.cookie("prommgr");
     let page = alice.get("/").await;
-    assert_eq!(
-        alice.presses(&page, "Log out", &[]).await.leads_to(),
-        "/login"
-    );
+    assert_eq!(alice.presses(&page, "Log out", &[]).await.leads_to(), "/login");
     assert_eq!(house.count("sessions").await, before - 1);
     assert!(alice.cookie("prommgr").is_empty());
     alice.plant("prommgr", &kept);
@@ -189,11 +144,7 @@ async fn logging_out_ends_the_session_in_the_database() {
 async fn a_session_ends_when_its_time_is_over() {
     let house = House::new().await;
     let alice = house.alice();
-    house
-        .db
-        .batch_execute("update sessions set expires_at = now() - interval '1 second'")
-        .await
-        .unwrap();
+    house.db.batch_execute("update sessions set expires_at = now() - interval '1 second'").await.unwrap();
     alice.get("/").await.leads_to();
 }
 
@@ -203,14 +154,8 @@ async fn the_login_leads_back_to_where_somebody_was_going() {
     let alice = house.anyone();
     let login = alice.get("/alerts?state=open&q=a%20b").await.leads_to();
     let form = alice.get(&login).await.expect(200);
-    let to = alice
-        .presses(
-            &form,
-            "Log in",
-            &[("username", "alice"), ("password", PASSWORD)],
-        )
-        .await
-        .leads_to();
+    let to =
+        alice.presses(&form, "Log in", &[("username", "alice"), ("password", PASSWORD)]).await.leads_to();
     assert_eq!(to, "/alerts?state=open&q=a%20b");
     // also after a mistake
     let form = log_in_from(&house, "/servers").await.expect(422);
@@ -218,13 +163,7 @@ async fn the_login_leads_back_to_where_somebody_was_going() {
 }
 
 async fn log_in_from(house: &House, next: &str) -> Page {
-    house
-        .anyone()
-        .post(
-            "/login",
-            &[("username", "alice"), ("password", "wrong"), ("next", next)],
-        )
-        .await
+    house.anyone().post("/login", &[("username", "alice"), ("password", "wrong"), ("next", next)]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,28 +177,11 @@ async fn the_login_leads_nowhere_else() {
         "/\t/evil.example",
         "javascript:alert(1)",
     ] {
-        let form = [
-            ("username", "alice"),
-            ("password", PASSWORD),
-            ("next", next),
-        ];
-        assert_eq!(
-            house.anyone().post("/login", &form).await.leads_to(),
-            "/",
-            "{next:?}"
-        );
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("next", next)
-            .finish();
-        assert_eq!(
-            house
-                .anyone()
-                .get(&format!("/login?{query}"))
-                .await
-                .typed("next"),
-            "/",
-            "{next:?}"
-        );
+        let form = [("username", "alice"), ("password", PASSWORD), ("next", next)];
+        assert_eq!(house.anyone().post("/login", &form).await.leads_to(), "/", "{next:?}");
+        let query: String =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+        assert_eq!(house.anyone().get(&format!("/login?{query}")).await.typed("next"), "/", "{next:?}");
     }
 }
 
@@ -278,30 +200,20 @@ async fn posts_from_other_sites_are_refused() {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        house
-            .alice()
-            .send(request.body(Body::empty()).unwrap())
-            .await
+        house.alice().send(request.body(Body::empty()).unwrap()).await
     };
     for headers in [
         &[("Sec-Fetch-Site", "cross-site")][..],
         &[("Sec-Fetch-Site", "same-site")],
         &[("Origin", "https://evil.example")],
         &[("Origin", "null")],
-        &[
-            ("Sec-Fetch-Site", "cross-site"),
-            ("Origin", "https://evil.example"),
-        ],
+        &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")],
     ] {
         let refused = post(headers).await.expect(403);
         assert!(refused.has("h1"), "not a page: {}", refused.text);
     }
     house.alice().get("/").await.expect(200);
-    for headers in [
-        &[("Sec-Fetch-Site", "same-origin")][..],
-        &[("Origin", "http://prommgr.test")],
-        &[],
-    ] {
+    for headers in [&[("Sec-Fetch-Site", "same-origin")][..], &[("Origin", "http://prommgr.test")], &[]] {
         post(headers).await.leads_to();
     }
 }

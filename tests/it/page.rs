@@ -17,12 +17,7 @@ impl Page {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Self {
-            what,
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            text,
-        }
+        Self { what, status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
     /// Itself, when it has this status.
@@ -47,10 +42,7 @@ impl Page {
 
     /// A header; empty when it is absent.
     pub fn header(&self, name: &str) -> String {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-            .unwrap_or_default()
+        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     }
 
     #[track_caller]
@@ -65,23 +57,14 @@ impl Page {
 
     /// The texts of all elements that a selector finds.
     pub fn all(&self, css: &str) -> Vec<String> {
-        self.html()
-            .select(&Selector::parse(css).unwrap())
-            .map(text)
-            .collect()
+        self.html().select(&Selector::parse(css).unwrap()).map(text).collect()
     }
 
     /// The text of the one element that a selector finds.
     #[track_caller]
     pub fn one(&self, css: &str) -> String {
         let mut found = self.all(css);
-        assert_eq!(
-            found.len(),
-            1,
-            "{css} on {}: {found:?}, said: {}",
-            self.what,
-            self.said()
-        );
+        assert_eq!(found.len(), 1, "{css} on {}: {found:?}, said: {}", self.what, self.said());
         found.remove(0)
     }
 
@@ -92,9 +75,7 @@ impl Page {
     /// An attribute of every element that a selector finds.
     pub fn attrs(&self, css: &str, name: &str) -> Vec<String> {
         let html = self.html();
-        html.select(&Selector::parse(css).unwrap())
-            .map(|element| attr(element, name))
-            .collect()
+        html.select(&Selector::parse(css).unwrap()).map(|element| attr(element, name)).collect()
     }
 
     /// The line that is shown once after an act.
@@ -166,17 +147,9 @@ impl Page {
         let html = self.html();
         let found: Vec<_> = html
             .select(&Selector::parse("button").unwrap())
-            .filter(|element| {
-                accessible_name(*element) == button && attr(*element, "type") != "button"
-            })
+            .filter(|element| accessible_name(*element) == button && attr(*element, "type") != "button")
             .collect();
-        assert_eq!(
-            found.len(),
-            1,
-            "buttons `{button}` on {}, said: {}",
-            self.what,
-            self.said()
-        );
+        assert_eq!(found.len(), 1, "buttons `{button}` on {}, said: {}", self.what, self.said());
         let pressed = found[0];
         let form = pressed
             .ancestors()
@@ -213,33 +186,20 @@ fn attr(element: ElementRef<'_>, name: &str) -> String {
 
 /// The words of an element, single blanks between them.
 fn text(element: ElementRef<'_>) -> String {
-    element
-        .text()
-        .collect::<String>()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn accessible_name(element: ElementRef<'_>) -> String {
-    element
-        .value()
-        .attr("aria-label")
-        .map_or_else(|| text(element), str::to_owned)
+    element.value().attr("aria-label").map_or_else(|| text(element), str::to_owned)
 }
 
 fn value(element: ElementRef<'_>) -> String {
     match element.value().name() {
         "textarea" => element.text().collect(),
         "select" => {
-            let chosen = element
-                .select(&Selector::parse("option[selected]").unwrap())
-                .next();
+            let chosen = element.select(&Selector::parse("option[selected]").unwrap()).next();
             let first = element.select(&Selector::parse("option").unwrap()).next();
-            chosen
-                .or(first)
-                .map(|option| attr(option, "value"))
-                .unwrap_or_default()
+            chosen.or(first).map(|option| attr(option, "value")).unwrap_or_default()
         }
         _ => attr(element, "value"),
     }

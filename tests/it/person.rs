@@ -21,58 +21,35 @@ pub struct Person {
 impl Person {
     /// Somebody who comes to this prommgr for the first time.
     pub fn new(app: &App) -> Self {
-        Self {
-            house: router(app.clone()),
-            jar: Mutex::default(),
-        }
+        Self { house: router(app.clone()), jar: Mutex::default() }
     }
 
     /// The value of a cookie; empty when there is none.
     pub fn cookie(&self, name: &str) -> String {
-        self.jar
-            .lock()
-            .unwrap()
-            .get(name)
-            .cloned()
-            .unwrap_or_default()
+        self.jar.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 
     /// Puts a cookie into the jar.
     pub fn plant(&self, name: &str, value: &str) {
-        self.jar
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), value.to_owned());
+        self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
     /// Opens a page.
     pub async fn get(&self, path: &str) -> Page {
-        self.send(Request::get(path).body(Body::empty()).unwrap())
-            .await
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
     /// Asks for the part of a page that htmx swaps.
     pub async fn fragment(&self, path: &str) -> Page {
-        let request = Request::get(path)
-            .header("HX-Request", "true")
-            .header("HX-Request-Type", "partial");
+        let request = Request::get(path).header("HX-Request", "true").header("HX-Request-Type", "partial");
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
     /// Sends a form.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
-        let request =
-            Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        self.send(
-            request
-                .header("Sec-Fetch-Site", "same-origin")
-                .body(Body::from(body))
-                .unwrap(),
-        )
-        .await
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
     }
 
     /// Sends a form that is accepted, and opens the page it leads to.
@@ -88,31 +65,18 @@ impl Person {
             form.retain(|(field, _)| field != name);
             form.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let form: Vec<_> = form
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.post(&path, &form).await
     }
 
     /// Sends any request, with the cookies of this browser.
     pub async fn send(&self, mut request: Request<Body>) -> Page {
-        let cookies: Vec<_> = self
-            .jar
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let cookies: Vec<_> =
+            self.jar.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
-            request
-                .headers_mut()
-                .insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+            request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         }
-        request
-            .headers_mut()
-            .entry(header::HOST)
-            .or_insert("prommgr.test".parse().unwrap());
+        request.headers_mut().entry(header::HOST).or_insert("prommgr.test".parse().unwrap());
         let what = format!("{} {}", request.method(), request.uri());
         let response = self.house.clone().oneshot(request).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {

@@ -42,11 +42,7 @@ impl Prometheus {
             .with_state(inner.clone());
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, router, 100, stop.clone()));
-        Self {
-            url,
-            inner,
-            _stop: stop.drop_guard(),
-        }
+        Self { url, inner, _stop: stop.drop_guard() }
     }
 
     /// Has it read this folder.
@@ -66,9 +62,8 @@ impl Prometheus {
 
     /// Has it see these servers: owner's and server's external id, and whether it reaches them.
     pub fn sees(&self, servers: &[(&str, &str, bool)]) {
-        let servers = servers
-            .iter()
-            .map(|(owner, server, up)| ((*owner).to_owned(), (*server).to_owned(), *up));
+        let servers =
+            servers.iter().map(|(owner, server, up)| ((*owner).to_owned(), (*server).to_owned(), *up));
         *self.inner.up.lock().unwrap() = servers.collect();
     }
 
@@ -87,16 +82,11 @@ pub async fn nobody() -> String {
 async fn reload(State(inner): State<Arc<Inner>>) -> (StatusCode, String) {
     inner.reloads.fetch_add(1, Ordering::Relaxed);
     if let Some(why) = inner.refuses.lock().unwrap().clone() {
-        return (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("failed to reload config: {why}"),
-        );
+        return (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {why}"));
     }
-    let text = std::fs::read_to_string(inner.folder.lock().unwrap().join("rules/prommgr.yml"))
-        .unwrap_or_default();
-    let revision = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("revision:"));
+    let text =
+        std::fs::read_to_string(inner.folder.lock().unwrap().join("rules/prommgr.yml")).unwrap_or_default();
+    let revision = text.lines().find_map(|line| line.trim().strip_prefix("revision:"));
     *inner.in_force.lock().unwrap() =
         revision.map(|revision| revision.trim().trim_matches(['"', '\'']).to_owned());
     (StatusCode::OK, String::new())
@@ -108,8 +98,7 @@ async fn rules(State(inner): State<Arc<Inner>>) -> Json<Value> {
         .map(|revision| json!({"name": "prommgr:publication:info", "type": "recording", "health": "ok", "labels": {"revision": revision}}))
         .into_iter()
         .collect();
-    let group =
-        json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
+    let group = json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
     Json(json!({"status": "success", "data": {"groups": [group]}}))
 }
 
@@ -121,4 +110,32 @@ async fn query(State(inner): State<Arc<Inner>>) -> Json<Value> {
     };
     let result: Vec<_> = inner.up.lock().unwrap().iter().map(series).collect();
     Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
+}
+
+/// A house whose Prometheus reads its folder.
+pub async fn wired() -> (House, Prometheus) {
+    let prometheus = Prometheus::start().await;
+    let house = House::with(|settings| settings.prometheus_url = Some(prometheus.url.clone())).await;
+    prometheus.reads(&house.prom);
+    (house, prometheus)
+}
+
+/// Presses the button, and looks at how it went.
+pub async fn publish(root: &Person) -> Page {
+    let page = root.get("/publications").await.expect(200);
+    let to = root.presses(&page, "Publish", &[]).await.leads_to();
+    root.get(&to).await.expect(200)
+}
+
+/// Every file below a folder by its path: content, inode, time of its last change.
+pub fn files(folder: &Path) -> BTreeMap<String, (String, u64, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for sub in ["rules", "targets"] {
+        for entry in std::fs::read_dir(folder.join(sub)).into_iter().flatten().flatten() {
+            let (data, name) = (entry.metadata().unwrap(), entry.file_name().into_string().unwrap());
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            found.insert(format!("{sub}/{name}"), (text, data.ino(), data.modified().unwrap()));
+        }
+    }
+    found
 }

@@ -14,105 +14,41 @@ use crate::page::Page;
 use crate::person::Person;
 use crate::prometheus::Prometheus;
 
-/// A house whose Prometheus reads its folder.
-pub async fn wired() -> (House, Prometheus) {
-    let prometheus = Prometheus::start().await;
-    let house =
-        House::with(|settings| settings.prometheus_url = Some(prometheus.url.clone())).await;
-    prometheus.reads(&house.prom);
-    (house, prometheus)
-}
-
-/// Presses the button, and looks at how it went.
-pub async fn publish(root: &Person) -> Page {
-    let page = root.get("/publications").await.expect(200);
-    let to = root.presses(&page, "Publish", &[]).await.leads_to();
-    root.get(&to).await.expect(200)
-}
-
-/// Every file below a folder by its path: content, inode, time of its last change.
-pub fn files(folder: &Path) -> BTreeMap<String, (String, u64, SystemTime)> {
-    let mut found = BTreeMap::new();
-    for sub in ["rules", "targets"] {
-        for entry in std::fs::read_dir(folder.join(sub))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let (data, name) = (
-                entry.metadata().unwrap(),
-                entry.file_name().into_string().unwrap(),
-            );
-            let text = std::fs::read_to_string(entry.path()).unwrap();
-            found.insert(
-                format!("{sub}/{name}"),
-                (text, data.ino(), data.modified().unwrap()),
-            );
-        }
-    }
-    found
-}
-
 fn targets(house: &House, owner: i64) -> serde_json::Value {
-    let text =
-        std::fs::read_to_string(house.prom.join(format!("targets/owner-{owner}.json"))).unwrap();
+    let text = std::fs::read_to_string(house.prom.join(format!("targets/owner-{owner}.json"))).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_button_brings_everything_into_force() {
     let (house, prometheus) = wired().await;
-    house
-        .server(house.nordwind, "7", "web", "2001:db8::5")
-        .await;
+    house.server(house.nordwind, "7", "web", "2001:db8::5").await;
     let root = house.root();
     root.does("/owners", &[("name", "Westwind")]).await;
     let before = root.get("/publications").await.expect(200);
     assert!(before.all(".summary li")[0].starts_with("The first publication"));
-    assert!(
-        before.has("nav .dot"),
-        "the menu does not say that changes wait"
-    );
+    assert!(before.has("nav .dot"), "the menu does not say that changes wait");
     let page = publish(&root).await;
     assert_eq!(page.all(".now .state"), ["In force"]);
-    assert_eq!(
-        page.all("section[aria-labelledby=results] .state"),
-        ["In force"]
-    );
+    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["In force"]);
     assert_eq!(prometheus.reloads(), 1);
     let group = &targets(&house, house.nordwind)[0];
     assert_eq!(
-        (
-            &group["targets"][0],
-            &group["labels"]["cloudnet_owner_id"],
-            &group["labels"]["cloudnet_server_id"]
-        ),
+        (&group["targets"][0], &group["labels"]["cloudnet_owner_id"], &group["labels"]["cloudnet_server_id"]),
         (&"[2001:db8::5]:9100".into(), &"11".into(), &"7".into())
     );
-    assert_eq!(
-        std::fs::read_dir(house.prom.join("rules")).unwrap().count(),
-        6
-    );
+    assert_eq!(std::fs::read_dir(house.prom.join("rules")).unwrap().count(), 6);
     let after = root.get("/publications").await.expect(200);
-    assert_eq!(
-        after.one("section.next .verdict"),
-        "Nothing waits to be published."
-    );
+    assert_eq!(after.one("section.next .verdict"), "Nothing waits to be published.");
     assert!(!after.has("nav .dot") && !after.offers("Publish"));
     assert_eq!(after.rows().len(), 1);
     assert_eq!(
-        house
-            .column("select state || ' ' || user_name || ' ' || servers from publications")
-            .await,
+        house.column("select state || ' ' || user_name || ' ' || servers from publications").await,
         ["in_force root 1"]
     );
     assert_eq!(house.count("pending_changes").await, 0);
     // nothing is left beside
-    assert!(
-        files(&house.prom)
-            .keys()
-            .all(|path| path.ends_with(".yml") || path.ends_with(".json"))
-    );
+    assert!(files(&house.prom).keys().all(|path| path.ends_with(".yml") || path.ends_with(".json")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,27 +57,16 @@ async fn a_second_publication_without_a_change_writes_nothing() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     publish(&house.root()).await;
     let before = files(&house.prom);
-    let id = house
-        .app
-        .publisher()
-        .publish(All::operator(), &Actor::command_line())
-        .await
-        .unwrap();
+    let id = house.app.publisher().publish(All::operator(), &Actor::command_line()).await.unwrap();
     assert_eq!(files(&house.prom), before);
     assert_eq!(prometheus.reloads(), 1);
-    let page = house
-        .root()
-        .get(&format!("/publications/{id}"))
-        .await
-        .expect(200);
+    let page = house.root().get(&format!("/publications/{id}")).await.expect(200);
     assert_eq!(
         page.one("section[aria-labelledby=files] .quiet"),
         "No file differs from the publication before."
     );
     assert_eq!(
-        house
-            .column("select user_name || ' ' || state from publications order by id desc limit 1")
-            .await,
+        house.column("select user_name || ' ' || state from publications order by id desc limit 1").await,
         ["command line in_force"]
     );
 }
@@ -157,12 +82,7 @@ async fn only_the_file_of_the_owner_that_changed_is_written() {
         .alice()
         .does(
             "/servers",
-            &[
-                ("owner_id", "101"),
-                ("name", "db"),
-                ("address", "10.0.0.6"),
-                ("enabled", "true"),
-            ],
+            &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")],
         )
         .await;
     let shown = house.root().get("/publications").await.expect(200);
@@ -196,17 +116,10 @@ async fn a_threshold_changes_the_rules_of_its_kind() {
     ];
     house.alice().does("/thresholds", &form).await;
     let page = publish(&house.root()).await;
-    assert_eq!(
-        page.all(".diff summary .mono"),
-        ["rules/cpu_threshold_exceeded.yml", "rules/prommgr.yml"]
-    );
+    assert_eq!(page.all(".diff summary .mono"), ["rules/cpu_threshold_exceeded.yml", "rules/prommgr.yml"]);
     assert_eq!(prometheus.reloads(), 2);
-    let rules =
-        std::fs::read_to_string(house.prom.join("rules/cpu_threshold_exceeded.yml")).unwrap();
-    assert!(
-        rules.contains("61.5") && rules.contains("for: 2m"),
-        "{rules}"
-    );
+    let rules = std::fs::read_to_string(house.prom.join("rules/cpu_threshold_exceeded.yml")).unwrap();
+    assert!(rules.contains("61.5") && rules.contains("for: 2m"), "{rules}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,29 +128,19 @@ async fn paused_servers_and_removed_owners_leave_the_targets() {
     let web = house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     house.server(house.suedstern, "7", "mail", "10.0.0.5").await;
     publish(&house.root()).await;
-    house
-        .alice()
-        .does(&format!("/servers/{web}/enabled"), &[("enabled", "false")])
-        .await;
+    house.alice().does(&format!("/servers/{web}/enabled"), &[("enabled", "false")]).await;
     house.root().does("/owners/102/removal", &[]).await;
     publish(&house.root()).await;
     for owner in [house.nordwind, house.suedstern] {
-        let text = std::fs::read_to_string(house.prom.join(format!("targets/owner-{owner}.json")))
-            .unwrap();
+        let text = std::fs::read_to_string(house.prom.join(format!("targets/owner-{owner}.json"))).unwrap();
         assert_eq!(text, "[]\n", "of owner {owner}");
     }
     // and stay so
     let before = files(&house.prom);
-    house
-        .alice()
-        .does(&format!("/servers/{web}/enabled"), &[("enabled", "true")])
-        .await;
+    house.alice().does(&format!("/servers/{web}/enabled"), &[("enabled", "true")]).await;
     publish(&house.root()).await;
     let after = files(&house.prom);
-    assert_eq!(
-        before["targets/owner-102.json"],
-        after["targets/owner-102.json"]
-    );
+    assert_eq!(before["targets/owner-102.json"], after["targets/owner-102.json"]);
     assert_eq!(targets(&house, house.nordwind).as_array().unwrap().len(), 1);
 }
 
@@ -251,28 +154,16 @@ async fn what_changed_since_somebody_looked_is_not_published_unseen() {
         .alice()
         .does(
             "/servers",
-            &[
-                ("owner_id", "101"),
-                ("name", "db"),
-                ("address", "10.0.0.6"),
-                ("enabled", "true"),
-            ],
+            &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")],
         )
         .await;
     let refused = root.presses(&looked, "Publish", &[]).await.leads_to();
     assert_eq!(refused, "/publications");
     let page = root.get(&refused).await.expect(200);
-    assert!(
-        page.flash()
-            .starts_with("Something was changed since you looked.")
-    );
+    assert!(page.flash().starts_with("Something was changed since you looked."));
     assert!(page.offers("Publish"));
     assert_eq!(
-        (
-            house.count("publications").await,
-            prometheus.reloads(),
-            files(&house.prom).len()
-        ),
+        (house.count("publications").await, prometheus.reloads(), files(&house.prom).len()),
         (0, 0, 0)
     );
 }
@@ -281,44 +172,15 @@ async fn what_changed_since_somebody_looked_is_not_published_unseen() {
 async fn a_change_that_comes_meanwhile_stays_pending() {
     let (house, _prometheus) = wired().await;
     let id = house.server(house.nordwind, "7", "web", "10.0.0.5").await;
-    house
-        .alice()
-        .does(&format!("/servers/{id}/enabled"), &[("enabled", "true")])
-        .await;
+    house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "true")]).await;
     let mut db = house.app.db().await.unwrap();
-    let seen = publications::wanted(&mut db, All::operator())
-        .await
-        .unwrap();
-    house
-        .alice()
-        .does(&format!("/servers/{id}/enabled"), &[("enabled", "false")])
-        .await;
+    let seen = publications::wanted(&mut db, All::operator()).await.unwrap();
+    house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "false")]).await;
     let none = BTreeMap::new();
-    let running = publications::begin(
-        &mut db,
-        All::operator(),
-        &Actor::command_line(),
-        "x",
-        1,
-        &none,
-    )
-    .await
-    .unwrap();
-    publications::finish(
-        &mut db,
-        All::operator(),
-        running,
-        "in_force",
-        "",
-        &[],
-        &seen,
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        house.column("select summary from pending_changes").await,
-        ["Server web paused"]
-    );
+    let running =
+        publications::begin(&mut db, All::operator(), &Actor::command_line(), "x", 1, &none).await.unwrap();
+    publications::finish(&mut db, All::operator(), running, "in_force", "", &[], &seen).await.unwrap();
+    assert_eq!(house.column("select summary from pending_changes").await, ["Server web paused"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,32 +194,22 @@ async fn two_prommgrs_that_publish_at_the_same_moment_both_end_well() {
         twin.publisher().publish(All::operator(), &by)
     );
     assert_ne!(one.unwrap(), other.unwrap());
-    assert_eq!(
-        house.column("select state from publications").await,
-        ["in_force", "in_force"]
-    );
+    assert_eq!(house.column("select state from publications").await, ["in_force", "in_force"]);
     assert_eq!(targets(&house, house.nordwind).as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_s_own_files_are_left_alone() {
     let (house, _prometheus) = wired().await;
-    let own = [
-        ("rules/own.yml", "groups: []\n"),
-        ("targets/own.json", "[]"),
-        ("targets/owner-x.json", "[]"),
-    ];
+    let own = [("rules/own.yml", "groups: []\n"), ("targets/own.json", "[]"), ("targets/owner-x.json", "[]")];
     for (path, text) in own {
         let path = house.prom.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
     // one of ours that nobody needs any more, from an earlier database
-    std::fs::write(
-        house.prom.join("targets/owner-4711.json"),
-        "[{\"targets\":[\"10.9.9.9:9100\"]}]",
-    )
-    .unwrap();
+    std::fs::write(house.prom.join("targets/owner-4711.json"), "[{\"targets\":[\"10.9.9.9:9100\"]}]")
+        .unwrap();
     publish(&house.root()).await;
     let after = files(&house.prom);
     for (path, text) in own {
@@ -375,13 +227,7 @@ async fn only_admins_publish() {
         person.post("/publications", &[]).await.expect(404);
         assert!(!person.get("/").await.offers("Publications"));
     }
-    assert_eq!(
-        house.anyone().post("/publications", &[]).await.leads_to(),
-        "/login"
-    );
+    assert_eq!(house.anyone().post("/publications", &[]).await.leads_to(), "/login");
     house.root().get("/publications/999").await.expect(404);
-    assert_eq!(
-        (prometheus.reloads(), house.count("publications").await),
-        (0, 0)
-    );
+    assert_eq!((prometheus.reloads(), house.count("publications").await), (0, 0));
 }

@@ -15,12 +15,7 @@ async fn when_prometheus_refuses_the_old_files_are_put_back() {
         .alice()
         .does(
             "/servers",
-            &[
-                ("owner_id", "101"),
-                ("name", "db"),
-                ("address", "10.0.0.6"),
-                ("enabled", "true"),
-            ],
+            &[("owner_id", "101"), ("name", "db"), ("address", "10.0.0.6"), ("enabled", "true")],
         )
         .await;
     let form = [
@@ -40,17 +35,10 @@ async fn when_prometheus_refuses_the_old_files_are_put_back() {
             && reason.contains("rule 3 of group \"x\": <b>nonsense</b>"),
         "{reason}"
     );
-    assert_eq!(
-        page.all("section[aria-labelledby=results] .state"),
-        ["Refused"]
-    );
-    let text =
-        |files: &std::collections::BTreeMap<String, (String, u64, std::time::SystemTime)>| {
-            files
-                .iter()
-                .map(|(path, file)| (path.clone(), file.0.clone()))
-                .collect::<Vec<_>>()
-        };
+    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Refused"]);
+    let text = |files: &std::collections::BTreeMap<String, (String, u64, std::time::SystemTime)>| {
+        files.iter().map(|(path, file)| (path.clone(), file.0.clone())).collect::<Vec<_>>()
+    };
     assert_eq!(text(&files(&house.prom)), text(&before));
     // it stays pending, with the same difference, and works once Prometheus does
     let waits = root.get("/publications").await.expect(200);
@@ -69,17 +57,10 @@ async fn a_first_publication_that_is_refused_leaves_no_rules() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     prometheus.refuses("no");
     assert_eq!(publish(&house.root()).await.all(".now .state"), ["Refused"]);
-    let left: Vec<_> = files(&house.prom)
-        .into_iter()
-        .map(|(path, file)| (path, file.0))
-        .collect();
-    assert_eq!(
-        left,
-        [("targets/owner-101.json".to_owned(), "[]\n".to_owned())]
-    );
+    let left: Vec<_> = files(&house.prom).into_iter().map(|(path, file)| (path, file.0)).collect();
+    assert_eq!(left, [("targets/owner-101.json".to_owned(), "[]\n".to_owned())]);
     assert!(
-        house.root().get("/publications").await.all(".summary li")[0]
-            .starts_with("The first publication")
+        house.root().get("/publications").await.all(".summary li")[0].starts_with("The first publication")
     );
 }
 
@@ -91,33 +72,20 @@ async fn when_nobody_answers_the_old_files_are_put_back_too() {
         .alice()
         .does(
             "/servers",
-            &[
-                ("owner_id", "101"),
-                ("name", "web"),
-                ("address", "10.0.0.5"),
-                ("enabled", "true"),
-            ],
+            &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")],
         )
         .await;
     let page = publish(&house.root()).await;
     assert_eq!(page.all(".now .state"), ["Failed"]);
-    assert_eq!(
-        page.all("section[aria-labelledby=results] .state"),
-        ["Unreachable"]
-    );
+    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Unreachable"]);
     let reason = page.one("#live .reason");
-    assert!(
-        reason.contains("cannot be reached: Connection refused"),
-        "{reason}"
-    );
+    assert!(reason.contains("cannot be reached: Connection refused"), "{reason}");
     assert!(!page.text.contains("secret"), "the password is shown");
     assert_eq!(files(&house.prom).len(), 1);
     assert_eq!(
         (
             house.count("pending_changes").await,
-            house
-                .count("publication_results where prometheus like '%secret%'")
-                .await
+            house.count("publication_results where prometheus like '%secret%'").await
         ),
         (1, 0)
     );
@@ -137,9 +105,7 @@ async fn where_some_take_it_it_is_partly_in_force() {
     each.sort();
     assert_eq!(each, ["In force", "Refused"]);
     assert!(
-        files(&house.prom)["targets/owner-101.json"]
-            .0
-            .contains("10.0.0.5"),
+        files(&house.prom)["targets/owner-101.json"].0.contains("10.0.0.5"),
         "what is in force somewhere was taken back"
     );
 }
@@ -152,19 +118,13 @@ async fn one_that_reads_another_folder_is_not_called_in_force() {
     let root = house.root();
     let page = root.get("/publications").await;
     let running = root.presses(&page, "Publish", &[]).await.leads_to();
-    assert_eq!(
-        root.get(&running).await.expect(200).all(".now .state"),
-        ["Running"]
-    );
+    assert_eq!(root.get(&running).await.expect(200).all(".now .state"), ["Running"]);
     let page = crate::house::eventually("the end of the publication", async || {
         let page = root.get(&running).await.expect(200);
         (page.all(".now .state") != ["Running"]).then_some(page)
     })
     .await;
-    assert_eq!(
-        page.all("section[aria-labelledby=results] .state"),
-        ["Not verified"]
-    );
+    assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Not verified"]);
     assert!(page.one("#live .reason").contains("none of our rules"));
     assert!(files(&house.prom).is_empty());
 }
@@ -177,12 +137,7 @@ async fn a_folder_that_cannot_be_written_is_said_so() {
             .alice()
             .does(
                 "/servers",
-                &[
-                    ("owner_id", "101"),
-                    ("name", "web"),
-                    ("address", "10.0.0.5"),
-                    ("enabled", "true"),
-                ],
+                &[("owner_id", "101"), ("name", "web"), ("address", "10.0.0.5"), ("enabled", "true")],
             )
             .await;
         std::fs::write(house.prom.join(blocked), "in the way").unwrap();
@@ -194,16 +149,10 @@ async fn a_folder_that_cannot_be_written_is_said_so() {
                 && reason.contains("Move away what is in the place of the folder"),
             "{reason}"
         );
-        assert_eq!(
-            (prometheus.reloads(), house.count("pending_changes").await),
-            (0, 1)
-        );
+        assert_eq!((prometheus.reloads(), house.count("pending_changes").await), (0, 1));
         assert!(files(&house.prom).is_empty());
         std::fs::remove_file(house.prom.join(blocked)).unwrap();
-        assert_eq!(
-            publish(&house.root()).await.all(".now .state"),
-            ["In force"]
-        );
+        assert_eq!(publish(&house.root()).await.all(".now .state"), ["In force"]);
     }
 }
 
@@ -220,12 +169,7 @@ async fn a_file_in_the_way_changes_none_of_the_others() {
         .charlie()
         .does(
             "/servers",
-            &[
-                ("owner_id", "102"),
-                ("name", "mail"),
-                ("address", "10.0.0.5"),
-                ("enabled", "true"),
-            ],
+            &[("owner_id", "102"), ("name", "mail"), ("address", "10.0.0.5"), ("enabled", "true")],
         )
         .await;
     let page = publish(&house.root()).await;
@@ -237,11 +181,7 @@ async fn a_file_in_the_way_changes_none_of_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_of_the_operator_that_promtool_refuses_stop_it_before_anything_is_written() {
-    if std::process::Command::new("promtool")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
+    if std::process::Command::new("promtool").arg("--version").output().is_err() {
         eprintln!("promtool is not installed, so there is nothing to test");
         return;
     }
@@ -260,9 +200,7 @@ async fn a_publication_that_died_is_ended_by_the_next() {
     house.db.batch_execute("insert into publications (user_name, revision, state, servers) values ('root', 'x', 'running', 0)").await.unwrap();
     publish(&house.root()).await;
     assert_eq!(
-        house
-            .column("select state || coalesce(reason, '') from publications order by id")
-            .await,
+        house.column("select state || coalesce(reason, '') from publications order by id").await,
         ["failedprommgr was stopped while it published.", "in_force"]
     );
 }

@@ -14,10 +14,7 @@ type Tables = BTreeMap<String, BTreeMap<String, String>>;
 fn said() -> Tables {
     let mut tables = Tables::new();
     let mut table = None;
-    for line in include_str!("../../src/store/schema.rs")
-        .lines()
-        .map(str::trim)
-    {
+    for line in include_str!("../../src/store/schema.rs").lines().map(str::trim) {
         if line == "diesel::table! {" {
             table = Some(String::new());
         } else if table.as_deref() == Some("") {
@@ -27,10 +24,7 @@ fn said() -> Tables {
         } else if line == "}" {
             table = None;
         } else if let (Some(name), Some((column, kind))) = (&table, line.split_once(" -> ")) {
-            tables
-                .get_mut(name)
-                .unwrap()
-                .insert(column.to_owned(), kind.trim_end_matches(',').to_owned());
+            tables.get_mut(name).unwrap().insert(column.to_owned(), kind.trim_end_matches(',').to_owned());
         }
     }
     tables
@@ -58,11 +52,7 @@ async fn real(house: &House) -> Tables {
                 panic!("{table}.{column} is of type {other}, which this test does not know yet")
             }
         };
-        let kind = if nullable == "YES" {
-            format!("Nullable<{kind}>")
-        } else {
-            kind.to_owned()
-        };
+        let kind = if nullable == "YES" { format!("Nullable<{kind}>") } else { kind.to_owned() };
         tables.entry(table).or_default().insert(column, kind);
     }
     tables
@@ -74,18 +64,12 @@ async fn the_tables_are_as_diesel_sees_them() {
     let (said, real) = (said(), real(&house).await);
     let columns = |tables: &Tables| -> BTreeSet<String> {
         let each = tables.iter().flat_map(|(table, columns)| {
-            columns
-                .iter()
-                .map(move |(column, kind)| format!("{table}.{column} -> {kind}"))
+            columns.iter().map(move |(column, kind)| format!("{table}.{column} -> {kind}"))
         });
         each.collect()
     };
     let (said, real) = (columns(&said), columns(&real));
-    assert!(
-        said.len() > 100,
-        "the parser has lost something: {}",
-        said.len()
-    );
+    assert!(said.len() > 100, "the parser has lost something: {}", said.len());
     let only_said: Vec<_> = said.difference(&real).collect();
     let only_real: Vec<_> = real.difference(&said).collect();
     assert!(
@@ -104,19 +88,11 @@ async fn every_migration_can_be_taken_back() {
     folders.sort();
     for folder in folders.iter().rev() {
         let down = std::fs::read_to_string(folder.join("down.sql")).unwrap();
-        house
-            .db
-            .batch_execute(&down)
-            .await
-            .unwrap_or_else(|error| panic!("{}: {error:?}", folder.display()));
+        house.db.batch_execute(&down).await.unwrap_or_else(|error| panic!("{}: {error:?}", folder.display()));
     }
     assert!(real(&house).await.is_empty());
     for folder in &folders {
-        house
-            .db
-            .batch_execute(&std::fs::read_to_string(folder.join("up.sql")).unwrap())
-            .await
-            .unwrap();
+        house.db.batch_execute(&std::fs::read_to_string(folder.join("up.sql")).unwrap()).await.unwrap();
     }
     assert!(!real(&house).await.is_empty());
 }
@@ -124,18 +100,12 @@ async fn every_migration_can_be_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_migrate_at_the_same_moment_both_end_well() {
     let house = House::empty(|_| {}).await;
-    house
-        .db
-        .batch_execute("drop schema public cascade; create schema public")
-        .await
-        .unwrap();
+    house.db.batch_execute("drop schema public cascade; create schema public").await.unwrap();
     let twin = house.twin();
     let (one, other) = (house.app.clone(), twin);
     let one = tokio::spawn(async move { one.store().migrate().await.unwrap() });
     let other = tokio::spawn(async move { other.store().migrate().await.unwrap() });
     let ran = [one.await.unwrap(), other.await.unwrap()];
-    let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
-        .unwrap()
-        .count();
+    let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
     assert!(ran.contains(&0) && ran.contains(&all), "{ran:?}");
 }

@@ -5,16 +5,10 @@ use prommgr::store::users;
 
 use crate::house::{House, PASSWORD};
 
-const FIRST: [(&str, &str); 3] = [
-    ("username", "ada"),
-    ("password", PASSWORD),
-    ("password_again", PASSWORD),
-];
+const FIRST: [(&str, &str); 3] = [("username", "ada"), ("password", PASSWORD), ("password_again", PASSWORD)];
 
 async fn link(house: &House) -> String {
-    let secret = users::setup_link(&mut house.app.db().await.unwrap(), All::operator())
-        .await
-        .unwrap();
+    let secret = users::setup_link(&mut house.app.db().await.unwrap(), All::operator()).await.unwrap();
     format!("/setup/{secret}")
 }
 
@@ -24,12 +18,7 @@ async fn the_link_makes_the_first_admin_once() {
     let (link, other) = (link(&house).await, link(&house).await);
     let ada = house.anyone();
     let form = ada.get(&link).await.expect(200);
-    assert_eq!(
-        ada.presses(&form, "Make the first admin", &FIRST)
-            .await
-            .leads_to(),
-        "/"
-    );
+    assert_eq!(ada.presses(&form, "Make the first admin", &FIRST).await.leads_to(), "/");
     let dashboard = ada.get("/").await.expect(200);
     assert_eq!(dashboard.one(".menu.user .name"), "ada");
     assert!(dashboard.flash().starts_with("Welcome"));
@@ -38,14 +27,7 @@ async fn the_link_makes_the_first_admin_once() {
         house.anyone().get(used).await.expect(404);
         house
             .anyone()
-            .post(
-                used,
-                &[
-                    ("username", "eve"),
-                    ("password", PASSWORD),
-                    ("password_again", PASSWORD),
-                ],
-            )
+            .post(used, &[("username", "eve"), ("password", PASSWORD), ("password_again", PASSWORD)])
             .await
             .expect(404);
     }
@@ -58,31 +40,15 @@ async fn what_is_wrong_is_said_at_the_field() {
     let house = House::empty(|_| {}).await;
     let link = link(&house).await;
     let ada = house.anyone();
-    let differ = ada
-        .post(
-            &link,
-            &[
-                FIRST[0],
-                FIRST[1],
-                ("password_again", "another one entirely"),
-            ],
-        )
-        .await
-        .expect(422);
+    let differ =
+        ada.post(&link, &[FIRST[0], FIRST[1], ("password_again", "another one entirely")]).await.expect(422);
     assert_eq!(
         (differ.error_at("password_again"), differ.typed("username")),
         ("The two passwords differ.".into(), "ada".into())
     );
     assert_eq!(differ.typed("password"), "");
     let short = ada
-        .post(
-            &link,
-            &[
-                ("username", " "),
-                ("password", "short"),
-                ("password_again", "short"),
-            ],
-        )
+        .post(&link, &[("username", " "), ("password", "short"), ("password_again", "short")])
         .await
         .expect(422);
     assert_eq!(short.error_at("password"), "Use 10 characters or more.");
@@ -102,17 +68,9 @@ async fn where_somebody_exists_no_link_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_was_never_made_or_is_too_old_does_not_work() {
     let house = House::empty(|_| {}).await;
-    house
-        .anyone()
-        .get("/setup/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
-        .await
-        .expect(404);
+    house.anyone().get("/setup/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").await.expect(404);
     let link = link(&house).await;
-    house
-        .db
-        .batch_execute("update one_time_links set expires_at = now()")
-        .await
-        .unwrap();
+    house.db.batch_execute("update one_time_links set expires_at = now()").await.unwrap();
     house.anyone().get(&link).await.expect(404);
     house.anyone().post(&link, &FIRST).await.expect(404);
 }
@@ -122,11 +80,7 @@ async fn of_two_at_the_same_moment_one_is_the_first() {
     let house = House::empty(|_| {}).await;
     let (one, other) = (link(&house).await, link(&house).await);
     let (ada, eve) = (house.anyone(), house.anyone());
-    let eves = [
-        ("username", "eve"),
-        ("password", PASSWORD),
-        ("password_again", PASSWORD),
-    ];
+    let eves = [("username", "eve"), ("password", PASSWORD), ("password_again", PASSWORD)];
     let (first, second) = tokio::join!(ada.post(&one, &FIRST), eve.post(&other, &eves));
     let mut answers = [first.status, second.status];
     answers.sort_unstable();

@@ -24,10 +24,8 @@ fn certificates(dir: &Path) -> (PathBuf, PathBuf) {
     };
     let (ours, other) = (authority("ours"), authority("another"));
     let key = KeyPair::generate().unwrap();
-    let server = CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &ours)
-        .unwrap();
+    let server =
+        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
     fs::write(dir.join("server.crt"), server.pem()).unwrap();
     fs::write(dir.join("server.key"), key.serialize_pem()).unwrap();
     let (right, wrong) = (dir.join("ca.pem"), dir.join("other.pem"));
@@ -39,22 +37,9 @@ fn certificates(dir: &Path) -> (PathBuf, PathBuf) {
 /// A PostgreSQL on a port of loopback that lets in nobody without TLS.
 async fn postgres(dir: &Path, port: u16) -> Leash {
     // the embedded one makes the cluster and knows the machine's programs
-    let embedded = embedded::start_with(
-        dir,
-        Options {
-            durable: false,
-            ..Options::default()
-        },
-    )
-    .await
-    .unwrap();
+    let embedded = embedded::start_with(dir, Options { durable: false, ..Options::default() }).await.unwrap();
     let cluster = dir.join("postgres");
-    let pid = fs::read_to_string(cluster.join("postmaster.pid"))
-        .unwrap()
-        .lines()
-        .next()
-        .unwrap()
-        .to_owned();
+    let pid = fs::read_to_string(cluster.join("postmaster.pid")).unwrap().lines().next().unwrap().to_owned();
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
     embedded.stop().await.unwrap();
     let owner = fs::metadata(&cluster).unwrap();
@@ -76,11 +61,7 @@ async fn postgres(dir: &Path, port: u16) -> Leash {
         "fsync=off".into(),
     ];
     let mut args = vec!["-D".into(), cluster.into_os_string()];
-    args.extend(
-        settings
-            .iter()
-            .flat_map(|setting| ["-c".into(), setting.into()]),
-    );
+    args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     Leash::spawn(Spec {
         program,
@@ -95,11 +76,7 @@ async fn postgres(dir: &Path, port: u16) -> Leash {
 }
 
 async fn reach(url: &str) -> Result<(), String> {
-    Store::new(url, 2)
-        .unwrap()
-        .reach()
-        .await
-        .map_err(|error| error.to_string())
+    Store::new(url, 2).unwrap().reach().await.map_err(|error| error.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,55 +87,33 @@ async fn the_server_is_verified_by_the_authority_that_is_named() {
     let port = free_port(0).unwrap();
     let running = postgres(&dir, port).await;
     let url = |host: &str, query: &str| format!("postgres://prommgr@{host}:{port}/prommgr?{query}");
-    let verified = url(
-        "localhost",
-        &format!("sslmode=verify-full&sslrootcert={}", right.display()),
-    );
-    eventually("PostgreSQL answers over TLS", async || {
-        reach(&verified).await.ok()
-    })
-    .await;
+    let verified = url("localhost", &format!("sslmode=verify-full&sslrootcert={}", right.display()));
+    eventually("PostgreSQL answers over TLS", async || reach(&verified).await.ok()).await;
     let store = Store::new(&verified, 2).unwrap();
     assert!(store.migrate().await.unwrap() > 0);
     let mut db = store.db().await.unwrap();
     assert!(prommgr::store::health_of(&mut db).await.unwrap().migrated);
 
-    let other_authority = reach(&url(
-        "localhost",
-        &format!("sslmode=verify-full&sslrootcert={}", wrong.display()),
-    ))
-    .await
-    .unwrap_err();
+    let other_authority =
+        reach(&url("localhost", &format!("sslmode=verify-full&sslrootcert={}", wrong.display())))
+            .await
+            .unwrap_err();
     assert!(
         other_authority.contains("certificate") && other_authority.contains("UnknownIssuer"),
         "{other_authority}"
     );
     // it has no certificate for its number
-    let other_name = reach(&url(
-        "127.0.0.1",
-        &format!("sslmode=verify-full&sslrootcert={}", right.display()),
-    ))
-    .await
-    .unwrap_err();
-    assert!(
-        other_name.contains("certificate") && other_name.contains("name"),
-        "{other_name}"
-    );
+    let other_name =
+        reach(&url("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={}", right.display())))
+            .await
+            .unwrap_err();
+    assert!(other_name.contains("certificate") && other_name.contains("name"), "{other_name}");
     // without an authority of our own, the system's are asked
-    let system = reach(&url("localhost", "sslmode=require"))
-        .await
-        .unwrap_err();
+    let system = reach(&url("localhost", "sslmode=require")).await.unwrap_err();
     assert!(system.contains("certificate"), "{system}");
-    let missing = reach(&url(
-        "localhost",
-        "sslmode=verify-full&sslrootcert=/nowhere.pem",
-    ))
-    .await
-    .unwrap_err();
+    let missing = reach(&url("localhost", "sslmode=verify-full&sslrootcert=/nowhere.pem")).await.unwrap_err();
     assert!(missing.contains("sslrootcert /nowhere.pem"), "{missing}");
-    let plain = reach(&url("localhost", "sslmode=disable"))
-        .await
-        .unwrap_err();
+    let plain = reach(&url("localhost", "sslmode=disable")).await.unwrap_err();
     assert!(plain.contains("no encryption"), "{plain}");
     drop((db, store));
     running.stop(Duration::from_secs(20)).await.unwrap();

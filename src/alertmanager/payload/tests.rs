@@ -76,10 +76,7 @@ fn the_sample_of_version_3() {
     assert_eq!(delivery.version, "3");
     assert_eq!(delivery.group_key, "11840296893788715932");
     assert_eq!(delivery.receiver, "webhook");
-    assert_eq!(
-        delivery.external_url.as_deref(),
-        Some("http://56272fa974e2:9093")
-    );
+    assert_eq!(delivery.external_url.as_deref(), Some("http://56272fa974e2:9093"));
     assert_eq!((delivery.truncated, delivery.bad.len()), (0, 0));
     let [first, second] = &delivery.alerts[..] else {
         panic!("{} alerts", delivery.alerts.len());
@@ -87,10 +84,7 @@ fn the_sample_of_version_3() {
     assert_eq!(first.status(), Status::Firing);
     assert_eq!(first.starts_at, at("2017-01-12T14:44:37.805Z"));
     assert_eq!(first.labels["cloudnet_server_id"], "4386");
-    assert_eq!(
-        first.annotations["summary"],
-        "Instance 1.2.3.4:9100 is down"
-    );
+    assert_eq!(first.annotations["summary"], "Instance 1.2.3.4:9100 is down");
     let url = "http://0c680b8917a9:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=0";
     assert_eq!(first.generator_url.as_deref(), Some(url));
     assert_eq!(fingerprint::hex(first.fingerprint), "078a4a5568adbf6b");
@@ -132,12 +126,7 @@ fn what_is_no_notification_is_refused() {
 fn times() {
     let ends = |ends: Value| good(json!({"endsAt": ends})).ends_at.unwrap();
     assert_eq!(ends(json!("2026-11-22T11:00:00Z")), at("2026-11-22T11Z"));
-    for unusable in [
-        json!("0001-01-01T00:00:00Z"),
-        json!(null),
-        json!(1),
-        json!("x"),
-    ] {
+    for unusable in [json!("0001-01-01T00:00:00Z"), json!(null), json!(1), json!("x")] {
         assert_eq!(ends(unusable), received());
     }
     // Before it began.
@@ -163,10 +152,7 @@ fn one_bad_alert_does_not_spoil_the_others() {
     assert!(bad(json!({"status": "odd"})).contains("status"));
     assert!(bad(json!({"startsAt": null})).contains("startsAt"));
     let long = "x".repeat(LABEL_MAX + 1);
-    assert_eq!(
-        bad(json!({"labels": {"n": long}})),
-        "the label n is too long"
-    );
+    assert_eq!(bad(json!({"labels": {"n": long}})), "the label n is too long");
     let many: BTreeMap<String, &str> = (0..=PAIRS_MAX).map(|i| (i.to_string(), "")).collect();
     assert_eq!(bad(json!({"labels": many})), "129 labels, more than 128");
 
@@ -189,13 +175,7 @@ fn what_is_said_about_an_alert_is_cut_and_never_spoils_it() {
     assert!(long.len() <= TEXT_MAX && long.len() > TEXT_MAX - 4 && long.ends_with("ä…"));
     assert_eq!(report.generator_url, None);
     assert!(good(json!({"annotations": "x"})).annotations.is_empty());
-    for url in [
-        "http://a b/",
-        "https://a/\u{7}",
-        "//a",
-        "data://x",
-        "HTTP//x",
-    ] {
+    for url in ["http://a b/", "https://a/\u{7}", "//a", "data://x", "HTTP//x"] {
         assert_eq!(good(json!({"generatorURL": url})).generator_url, None);
     }
     let upper = good(json!({"generatorURL": "HTTPS://a/"}));

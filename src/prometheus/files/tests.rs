@@ -6,8 +6,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("prommgr-files-{name}-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("prommgr-files-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -32,10 +31,7 @@ impl Drop for Folder {
 }
 
 fn files(files: &[(&str, &str)]) -> BTreeMap<String, String> {
-    files
-        .iter()
-        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-        .collect()
+    files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
 }
 
 const CPU: &str = "rules/cpu_threshold_exceeded.yml";
@@ -53,56 +49,28 @@ fn a_publication_is_written_and_only_what_changes() {
     let wanted = files(&[("targets/owner-2.json", "[2]"), (CPU, "a")]);
     let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
     let changes = plan(&old, &wanted);
-    assert_eq!(
-        changes,
-        files(&[
-            ("targets/owner-1.json", "[]\n"),
-            ("targets/owner-2.json", "[2]")
-        ])
-    );
+    assert_eq!(changes, files(&[("targets/owner-1.json", "[]\n"), ("targets/owner-2.json", "[2]")]));
     apply(&folder.0, &changes).unwrap();
     let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
     assert!(plan(&old, &wanted).is_empty());
     assert_eq!(
         folder.names(),
-        [
-            "cpu_threshold_exceeded.yml",
-            "own.json",
-            "own.yml",
-            "owner-1.json",
-            "owner-2.json"
-        ]
+        ["cpu_threshold_exceeded.yml", "own.json", "own.yml", "owner-1.json", "owner-2.json"]
     );
 }
 
 #[test]
 fn the_old_files_come_back() {
     let folder = Folder::new("restore");
-    apply(
-        &folder.0,
-        &files(&[(CPU, "old"), ("targets/owner-1.json", "[1]")]),
-    )
-    .unwrap();
-    let wanted = files(&[
-        (CPU, "new"),
-        ("rules/prommgr.yml", "new"),
-        ("targets/owner-2.json", "[2]"),
-    ]);
+    apply(&folder.0, &files(&[(CPU, "old"), ("targets/owner-1.json", "[1]")])).unwrap();
+    let wanted = files(&[(CPU, "new"), ("rules/prommgr.yml", "new"), ("targets/owner-2.json", "[2]")]);
     let mut paths = managed(&folder.0).unwrap();
     paths.extend(wanted.keys().cloned());
     let old = read(&folder.0, &paths).unwrap();
     apply(&folder.0, &plan(&old, &wanted)).unwrap();
     restore(&folder.0, &old).unwrap();
-    let texts = [
-        CPU,
-        "rules/prommgr.yml",
-        "targets/owner-1.json",
-        "targets/owner-2.json",
-    ];
-    assert_eq!(
-        texts.map(|path| folder.text(path)),
-        ["old", "none", "[1]", "[]\n"]
-    );
+    let texts = [CPU, "rules/prommgr.yml", "targets/owner-1.json", "targets/owner-2.json"];
+    assert_eq!(texts.map(|path| folder.text(path)), ["old", "none", "[1]", "[]\n"]);
 }
 
 #[test]
@@ -120,30 +88,15 @@ fn after_a_failed_rename_everything_is_as_before() {
     apply(&folder.0, &files(&[(CPU, "old")])).unwrap();
     // A folder in a file's place lets the staging pass and the rename fail.
     fs::create_dir_all(folder.0.join("targets/owner-1.json/x")).unwrap();
-    let changes = files(&[
-        (CPU, "new"),
-        ("rules/prommgr.yml", "new"),
-        ("targets/owner-1.json", "[1]"),
-    ]);
-    let error = replace_past_staging(&folder.0, &changes)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("owner-1.json") && error.contains("nothing was changed"),
-        "{error}"
-    );
-    assert_eq!(
-        [CPU, "rules/prommgr.yml"].map(|path| folder.text(path)),
-        ["old", "none"]
-    );
+    let changes = files(&[(CPU, "new"), ("rules/prommgr.yml", "new"), ("targets/owner-1.json", "[1]")]);
+    let error = replace_past_staging(&folder.0, &changes).unwrap_err().to_string();
+    assert!(error.contains("owner-1.json") && error.contains("nothing was changed"), "{error}");
+    assert_eq!([CPU, "rules/prommgr.yml"].map(|path| folder.text(path)), ["old", "none"]);
 }
 
 /// As [`apply`], without keeping the old of what cannot be kept.
 fn replace_past_staging(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let places: Vec<_> = changes
-        .iter()
-        .map(|(path, text)| (dir.join(path), Some(text.as_bytes())))
-        .collect();
+    let places: Vec<_> = changes.iter().map(|(path, text)| (dir.join(path), Some(text.as_bytes()))).collect();
     for (path, bytes) in &places {
         let _ = stage(path, *bytes);
     }
@@ -154,16 +107,8 @@ fn replace_past_staging(dir: &Path, changes: &BTreeMap<String, String>) -> Resul
 fn an_error_says_where_and_what_to_do() {
     let folder = Folder::new("error");
     fs::write(folder.0.join("rules"), "a file").unwrap();
-    let error = apply(&folder.0, &files(&[(CPU, "a")]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("/rules") && error.contains("Move away"),
-        "{error}"
-    );
+    let error = apply(&folder.0, &files(&[(CPU, "a")])).unwrap_err().to_string();
+    assert!(error.contains("/rules") && error.contains("Move away"), "{error}");
     let full = failed("write", Path::new("/x"))(ErrorKind::StorageFull.into()).to_string();
-    assert_eq!(
-        full,
-        "cannot write /x: no storage space. Make room on that disk; nothing was changed."
-    );
+    assert_eq!(full, "cannot write /x: no storage space. Make room on that disk; nothing was changed.");
 }

@@ -23,11 +23,7 @@ pub(super) fn chain(kind: &RuleKind, owner_label: &str, server_label: &str, term
                 let or = if expr.is_empty() { "" } else { " or " };
                 let operator = kind.direction.operator();
                 let value = term.value.unwrap_or(0.0);
-                let _ = write!(
-                    expr,
-                    "{or}({}{{{matchers}}} {operator} {value})",
-                    kind.series
-                );
+                let _ = write!(expr, "{or}({}{{{matchers}}} {operator} {value})", kind.series);
             }
         }
     }
@@ -37,15 +33,9 @@ pub(super) fn chain(kind: &RuleKind, owner_label: &str, server_label: &str, term
 /// The ways to match the set, each a list of matchers that must all hold.
 fn matchers(label: &str, set: &Set) -> Vec<Vec<String>> {
     match set {
-        Set::In(ids) => chunks(ids)
-            .map(|ids| vec![matcher(label, ["=", "=~"], ids)])
-            .collect(),
+        Set::In(ids) => chunks(ids).map(|ids| vec![matcher(label, ["=", "=~"], ids)]).collect(),
         Set::Except(ids) => {
-            vec![
-                chunks(ids)
-                    .map(|ids| matcher(label, ["!=", "!~"], ids))
-                    .collect(),
-            ]
+            vec![chunks(ids).map(|ids| matcher(label, ["!=", "!~"], ids)).collect()]
         }
     }
 }
@@ -113,21 +103,13 @@ mod tests {
     #[test]
     fn a_chain_has_a_term_for_each_set() {
         let terms = [
-            Term {
-                value: Some(85.0),
-                owners: Set::Except(ids(&["11"])),
-                servers: Set::Except(ids(&[])),
-            },
+            Term { value: Some(85.0), owners: Set::Except(ids(&["11"])), servers: Set::Except(ids(&[])) },
             Term {
                 value: Some(90.5),
                 owners: Set::In(ids(&["12", "11"])),
                 servers: Set::Except(ids(&["a.b", "c"])),
             },
-            Term {
-                value: Some(1.0),
-                owners: Set::Except(ids(&[])),
-                servers: Set::In(ids(&["9"])),
-            },
+            Term { value: Some(1.0), owners: Set::Except(ids(&[])), servers: Set::In(ids(&["9"])) },
         ];
         assert_eq!(
             written(&terms),
@@ -139,10 +121,7 @@ mod tests {
 
     #[test]
     fn ids_are_escaped() {
-        assert_eq!(
-            quoted("a\"b\\c\n é\u{2028}"),
-            r#""a\"b\\c\U0000000a é\U00002028""#
-        );
+        assert_eq!(quoted("a\"b\\c\n é\u{2028}"), r#""a\"b\\c\U0000000a é\U00002028""#);
         assert_eq!(literal(r"a.b|c-d"), r"a\.b\|c-d");
         assert_eq!(matcher("s", ["=", "=~"], vec!["a.b"]), r#"s="a.b""#);
     }

@@ -20,14 +20,7 @@ impl Snapshot {
         let layers = |kind: &'static RuleKind, severity| {
             let default = kind.default_setting(severity);
             let (owners, servers) = (BTreeMap::new(), BTreeMap::new());
-            (
-                (kind.name, severity),
-                Layers {
-                    default,
-                    owners,
-                    servers,
-                },
-            )
+            ((kind.name, severity), Layers { default, owners, servers })
         };
         Self {
             owner_label: owner_label.to_owned(),
@@ -47,17 +40,9 @@ impl Snapshot {
     }
 
     /// Sets what applies to an owner's servers.
-    pub fn set_owner(
-        &mut self,
-        kind: &'static RuleKind,
-        severity: Severity,
-        owner: &str,
-        setting: Setting,
-    ) {
+    pub fn set_owner(&mut self, kind: &'static RuleKind, severity: Severity, owner: &str, setting: Setting) {
         let setting = checked(kind, severity, setting);
-        self.layers_mut(kind, severity)
-            .owners
-            .insert(owner.to_owned(), setting);
+        self.layers_mut(kind, severity).owners.insert(owner.to_owned(), setting);
     }
 
     /// Sets what applies to one server of an owner.
@@ -71,10 +56,7 @@ impl Snapshot {
     ) {
         let setting = checked(kind, severity, setting);
         let servers = &mut self.layers_mut(kind, severity).servers;
-        servers
-            .entry(owner.to_owned())
-            .or_default()
-            .insert(server.to_owned(), setting);
+        servers.entry(owner.to_owned()).or_default().insert(server.to_owned(), setting);
     }
 
     /// The layers of a kind and severity, for who wants to know what applies.
@@ -84,21 +66,16 @@ impl Snapshot {
 
     fn layers_mut(&mut self, kind: &'static RuleKind, severity: Severity) -> &mut Layers {
         let default = kind.default_setting(severity);
-        self.layers
-            .entry((kind.name, severity))
-            .or_insert_with(|| Layers {
-                default,
-                owners: BTreeMap::new(),
-                servers: BTreeMap::new(),
-            })
+        self.layers.entry((kind.name, severity)).or_insert_with(|| Layers {
+            default,
+            owners: BTreeMap::new(),
+            servers: BTreeMap::new(),
+        })
     }
 }
 
 /// A setting that can be written: with a value where the kind has one, without where not.
 fn checked(kind: &RuleKind, severity: Severity, setting: Setting) -> Setting {
     let value = setting.value.or(kind.default_setting(severity).value);
-    Setting {
-        value: kind.bounds.and(value),
-        ..setting
-    }
+    Setting { value: kind.bounds.and(value), ..setting }
 }

@@ -45,12 +45,7 @@ pub fn terms<'a>(layers: &'a Layers, shared: &BTreeSet<String>) -> BTreeMap<u32,
     let mut single: BTreeMap<Key, Ids> = BTreeMap::new();
     let mut pairs: BTreeMap<(Key, Ids), Ids> = BTreeMap::new();
 
-    let owners: Ids = layers
-        .owners
-        .keys()
-        .chain(layers.servers.keys())
-        .map(String::as_str)
-        .collect();
+    let owners: Ids = layers.owners.keys().chain(layers.servers.keys()).map(String::as_str).collect();
     for owner in owners {
         let base = layers.owners.get(owner).map_or(default, key);
         let mut own = Ids::new();
@@ -65,11 +60,7 @@ pub fn terms<'a>(layers: &'a Layers, shared: &BTreeSet<String>) -> BTreeMap<u32,
             let is_shared = shared.contains(server);
             is_split |= is_shared;
             if let Some(key) = effective {
-                let sets = if is_shared {
-                    &mut ambiguous
-                } else {
-                    &mut single
-                };
+                let sets = if is_shared { &mut ambiguous } else { &mut single };
                 sets.entry(key).or_default().insert(server);
             }
         }
@@ -117,11 +108,7 @@ pub fn terms<'a>(layers: &'a Layers, shared: &BTreeSet<String>) -> BTreeMap<u32,
     let mut by_hold: BTreeMap<u32, Vec<Term>> = BTreeMap::new();
     for ((hold, bits), sets) in found {
         let value = bits.map(f64::from_bits);
-        let terms = sets.into_iter().map(|(owners, servers)| Term {
-            value,
-            owners,
-            servers,
-        });
+        let terms = sets.into_iter().map(|(owners, servers)| Term { value, owners, servers });
         by_hold.entry(hold).or_default().extend(terms);
     }
     by_hold
@@ -130,12 +117,7 @@ pub fn terms<'a>(layers: &'a Layers, shared: &BTreeSet<String>) -> BTreeMap<u32,
 /// What makes two settings the same threshold; `None` when disabled.
 fn key(setting: &Setting) -> Option<Key> {
     // `+ 0.0` makes one zero of both.
-    setting.enabled.then(|| {
-        (
-            setting.hold,
-            setting.value.map(|value| (value + 0.0).to_bits()),
-        )
-    })
+    setting.enabled.then(|| (setting.hold, setting.value.map(|value| (value + 0.0).to_bits())))
 }
 
 #[cfg(test)]
@@ -182,18 +164,8 @@ mod tests {
                     servers
                 })
             });
-            (Just(fleet), setting(), owners, servers).prop_map(
-                |(fleet, default, owners, servers)| {
-                    (
-                        fleet,
-                        Layers {
-                            default,
-                            owners,
-                            servers,
-                        },
-                    )
-                },
-            )
+            (Just(fleet), setting(), owners, servers)
+                .prop_map(|(fleet, default, owners, servers)| (fleet, Layers { default, owners, servers }))
         })
     }
 
@@ -202,21 +174,12 @@ mod tests {
         for (_, server) in fleet {
             *owners.entry(server).or_default() += 1;
         }
-        owners
-            .into_iter()
-            .filter(|(_, n)| *n > 1)
-            .map(|(id, _)| id.to_owned())
-            .collect()
+        owners.into_iter().filter(|(_, n)| *n > 1).map(|(id, _)| id.to_owned()).collect()
     }
 
     fn effective(layers: &Layers, owner: &str, server: &str) -> Option<(u32, Option<f64>)> {
-        let of_server = layers
-            .servers
-            .get(owner)
-            .and_then(|servers| servers.get(server));
-        let setting = of_server
-            .or(layers.owners.get(owner))
-            .unwrap_or(&layers.default);
+        let of_server = layers.servers.get(owner).and_then(|servers| servers.get(server));
+        let setting = of_server.or(layers.owners.get(owner)).unwrap_or(&layers.default);
         setting.enabled.then_some((setting.hold, setting.value))
     }
 
@@ -243,25 +206,14 @@ mod tests {
 
     #[test]
     fn an_override_that_changes_nothing_is_no_term() {
-        let same = Setting {
-            value: Some(1.0),
-            hold: 60,
-            enabled: true,
-        };
+        let same = Setting { value: Some(1.0), hold: 60, enabled: true };
         let layers = Layers {
             default: same,
             owners: BTreeMap::from([("a".to_owned(), same)]),
             servers: BTreeMap::from([("b".to_owned(), BTreeMap::from([("1".to_owned(), same)]))]),
         };
         let everyone = Set::Except(BTreeSet::new());
-        let term = Term {
-            value: Some(1.0),
-            owners: everyone.clone(),
-            servers: everyone,
-        };
-        assert_eq!(
-            terms(&layers, &BTreeSet::new()),
-            BTreeMap::from([(60, vec![term])])
-        );
+        let term = Term { value: Some(1.0), owners: everyone.clone(), servers: everyone };
+        assert_eq!(terms(&layers, &BTreeSet::new()), BTreeMap::from([(60, vec![term])]));
     }
 }

@@ -8,19 +8,11 @@ use std::process::Command;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn on(value: f64, hold: u32) -> Setting {
-    Setting {
-        value: Some(value),
-        hold,
-        enabled: true,
-    }
+    Setting { value: Some(value), hold, enabled: true }
 }
 
 fn off() -> Setting {
-    Setting {
-        value: None,
-        hold: 60,
-        enabled: false,
-    }
+    Setting { value: None, hold: 60, enabled: false }
 }
 
 /// The estate of `prom/tests`: owner 11 has a threshold of its own, 12 has disabled, 13
@@ -30,41 +22,11 @@ fn estate() -> Snapshot {
     estate.shared_server_ids.insert("1".to_owned());
     // By kind: the owner's threshold, one server's, and a shared server's with another hold.
     for (name, severity, owner, server, shared) in [
-        (
-            "service_down",
-            Severity::Critical,
-            on(0.0, 300),
-            on(0.0, 0),
-            on(0.0, 600),
-        ),
-        (
-            "cpu_threshold_exceeded",
-            Severity::Warning,
-            on(95.0, 300),
-            on(50.0, 300),
-            on(60.0, 900),
-        ),
-        (
-            "load_threshold_exceeded",
-            Severity::Warning,
-            on(3.0, 600),
-            on(1.5, 600),
-            on(0.7, 900),
-        ),
-        (
-            "mem_threshold_exceeded",
-            Severity::Warning,
-            on(95.0, 300),
-            on(50.0, 300),
-            on(60.0, 900),
-        ),
-        (
-            "disk_will_fill_up",
-            Severity::Critical,
-            on(2.0, 600),
-            on(12.0, 600),
-            on(8.0, 900),
-        ),
+        ("service_down", Severity::Critical, on(0.0, 300), on(0.0, 0), on(0.0, 600)),
+        ("cpu_threshold_exceeded", Severity::Warning, on(95.0, 300), on(50.0, 300), on(60.0, 900)),
+        ("load_threshold_exceeded", Severity::Warning, on(3.0, 600), on(1.5, 600), on(0.7, 900)),
+        ("mem_threshold_exceeded", Severity::Warning, on(95.0, 300), on(50.0, 300), on(60.0, 900)),
+        ("disk_will_fill_up", Severity::Critical, on(2.0, 600), on(12.0, 600), on(8.0, 900)),
     ] {
         let kind = kind(name).unwrap();
         estate.set_owner(kind, severity, "11", owner);
@@ -76,12 +38,7 @@ fn estate() -> Snapshot {
     }
     let cpu = kind("cpu_threshold_exceeded").unwrap();
     estate.set_server(cpu, Severity::Warning, "15", "a.b|c", on(20.0, 300));
-    estate.set_owner(
-        cpu,
-        Severity::Warning,
-        "16 \"\\\n{{ é\u{2028}",
-        on(20.0, 300),
-    );
+    estate.set_owner(cpu, Severity::Warning, "16 \"\\\n{{ é\u{2028}", on(20.0, 300));
     estate.set_owner(cpu, Severity::Critical, "11", on(99.0, 60));
     estate
 }
@@ -92,11 +49,7 @@ fn golden(path: &str, content: &str) {
         std::fs::write(&path, content).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == content,
-        "{} differs; set UPDATE_GOLDEN=1",
-        path.display()
-    );
+    assert!(committed == content, "{} differs; set UPDATE_GOLDEN=1", path.display());
 }
 
 fn promtool(arguments: &[&str], folder: &str, extension: &str) {
@@ -107,11 +60,7 @@ fn promtool(arguments: &[&str], folder: &str, extension: &str) {
         .collect();
     files.sort();
     assert!(!files.is_empty());
-    match Command::new("promtool")
-        .args(arguments)
-        .args(files)
-        .output()
-    {
+    match Command::new("promtool").args(arguments).args(files).output() {
         Ok(output) => assert!(
             output.status.success(),
             "{}{}",
@@ -127,11 +76,7 @@ fn rules_are_those_that_promtool_tests() {
     for (path, content) in render(&estate()).unwrap() {
         golden(&format!("prom/tests/{path}"), &content);
     }
-    promtool(
-        &["check", "rules", "--lint=none"],
-        "prom/tests/rules",
-        "yml",
-    );
+    promtool(&["check", "rules", "--lint=none"], "prom/tests/rules", "yml");
     promtool(&["test", "rules"], "prom/tests", "yml");
 }
 
@@ -163,14 +108,8 @@ fn a_value_changes_the_revision_and_no_name() {
     let before = render(&estate).unwrap();
     estate.set_default(cpu, Severity::Warning, on(86.0, 300));
     let after = render(&estate).unwrap();
-    let changed: Vec<_> = before
-        .keys()
-        .filter(|path| before[*path] != after[*path])
-        .collect();
-    assert_eq!(
-        changed,
-        ["rules/cpu_threshold_exceeded.yml", PUBLICATION_FILE]
-    );
+    let changed: Vec<_> = before.keys().filter(|path| before[*path] != after[*path]).collect();
+    assert_eq!(changed, ["rules/cpu_threshold_exceeded.yml", PUBLICATION_FILE]);
     assert_ne!(revision(&before), revision(&after));
     let blind = |files: &BTreeMap<String, String>| files[&path(cpu)].replace("> 85", "> 86");
     assert_eq!(blind(&before), blind(&after));
@@ -180,11 +119,7 @@ fn a_value_changes_the_revision_and_no_name() {
 fn a_value_that_is_missing_is_the_catalogues() {
     let cpu = kind("cpu_threshold_exceeded").unwrap();
     let mut estate = Snapshot::new("owner", "server");
-    let critical = Setting {
-        value: None,
-        hold: 60,
-        enabled: true,
-    };
+    let critical = Setting { value: None, hold: 60, enabled: true };
     estate.set_default(cpu, Severity::Critical, critical);
     assert!(render(&estate).unwrap()[&path(cpu)].contains("> 95)"));
 }
@@ -204,13 +139,7 @@ fn measure() {
             let (owner, server) = ((n / 10).to_string(), n.to_string());
             let setting = on(f64::from(60 + n % 20), 300);
             estate.set_server(&KINDS[1], Severity::Warning, &owner, &server, setting);
-            estate.set_server(
-                &KINDS[2],
-                Severity::Warning,
-                &owner,
-                &(n % 10).to_string(),
-                setting,
-            );
+            estate.set_server(&KINDS[2], Severity::Warning, &owner, &(n % 10).to_string(), setting);
             estate.shared_server_ids.insert((n % 10).to_string());
         }
         let start = std::time::Instant::now();

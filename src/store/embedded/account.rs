@@ -77,9 +77,7 @@ impl Account {
         cd.args(["-c", "cd \"$0\" 2>/dev/null"]).arg(dir);
         cd.current_dir("/").uid(self.uid).gid(self.gid);
         let status = cd.status().await;
-        Ok(status
-            .map_err(|e| EmbeddedError::io("cannot run /bin/sh", e))?
-            .success())
+        Ok(status.map_err(|e| EmbeddedError::io("cannot run /bin/sh", e))?.success())
     }
 }
 
@@ -121,20 +119,10 @@ mod tests {
 
     #[test]
     fn id_is_read() {
-        let alice = Account {
-            name: "alice".into(),
-            uid: 1000,
-            gid: 100,
-        };
-        assert_eq!(
-            parse_id("uid=1000(alice) gid=100(users) groups=100(users)\n"),
-            Some(alice)
-        );
+        let alice = Account { name: "alice".into(), uid: 1000, gid: 100 };
+        assert_eq!(parse_id("uid=1000(alice) gid=100(users) groups=100(users)\n"), Some(alice));
         assert_eq!(parse_id("uid=1234 gid=0(root) groups=0(root)"), None);
-        assert_eq!(
-            parse_id("uid=1(a) gid=77 groups=77").map(|a| a.gid),
-            Some(77)
-        );
+        assert_eq!(parse_id("uid=1(a) gid=77 groups=77").map(|a| a.gid), Some(77));
     }
 
     #[test]

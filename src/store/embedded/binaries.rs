@@ -39,15 +39,10 @@ fn choose(mut found: Vec<Binaries>, wanted: Option<u32>) -> Result<Binaries, Emb
     found.sort_by_key(|b| b.major);
     let newest = found.last().map(|b| b.major);
     match wanted {
-        Some(major) => {
-            found
-                .into_iter()
-                .find(|b| b.major == major)
-                .ok_or(EmbeddedError::OtherMajor {
-                    cluster: major,
-                    newest,
-                })
-        }
+        Some(major) => found
+            .into_iter()
+            .find(|b| b.major == major)
+            .ok_or(EmbeddedError::OtherMajor { cluster: major, newest }),
         None => found
             .into_iter()
             .next_back()
@@ -74,14 +69,7 @@ fn candidates() -> BTreeSet<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     packaged
         .chain(env::split_paths(&path).filter(|dir| dir.is_absolute()))
-        .filter_map(|dir| {
-            Some(
-                fs::canonicalize(dir.join("postgres"))
-                    .ok()?
-                    .parent()?
-                    .into(),
-            )
-        })
+        .filter_map(|dir| Some(fs::canonicalize(dir.join("postgres")).ok()?.parent()?.into()))
         .filter(|dir: &PathBuf| dir.join("initdb").exists() && dir.join("pg_ctl").exists())
         .collect()
 }
@@ -114,10 +102,7 @@ mod tests {
     #[test]
     fn the_clusters_version_wins_then_the_newest() {
         let all = |majors: &[u32]| -> Vec<Binaries> {
-            let each = majors.iter().map(|&major| Binaries {
-                major,
-                dir: PathBuf::new(),
-            });
+            let each = majors.iter().map(|&major| Binaries { major, dir: PathBuf::new() });
             each.collect()
         };
         let major = |found, wanted| choose(found, wanted).map(|b| b.major);

@@ -47,11 +47,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            durable: true,
-            createdb: false,
-            max_connections: 100,
-        }
+        Options { durable: true, createdb: false, max_connections: 100 }
     }
 }
 
@@ -87,11 +83,7 @@ pub async fn start_with(data_dir: &Path, options: Options) -> Result<Embedded, E
         }
     };
     provide(&admin, &options).await?;
-    Ok(Embedded {
-        leash,
-        socket: site.socket,
-        _lock: site.lock,
-    })
+    Ok(Embedded { leash, socket: site.socket, _lock: site.lock })
 }
 
 /// The URL of the Postgres that another prommgr runs on this data directory, for commands beside it.
@@ -197,18 +189,10 @@ async fn ready(site: &Site, leash: &mut Leash) -> Result<Client, EmbeddedError> 
             });
         }
     }
-    Err(EmbeddedError::Slow {
-        what: "did not become ready",
-        seconds: READY.as_secs(),
-        log: site.log.clone(),
-    })
+    Err(EmbeddedError::Slow { what: "did not become ready", seconds: READY.as_secs(), log: site.log.clone() })
 }
 
-async fn connect(
-    socket: &Path,
-    user: &str,
-    database: &str,
-) -> Result<Client, tokio_postgres::Error> {
+async fn connect(socket: &Path, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
     let mut config = Config::new();
     config.host_path(socket).user(user).dbname(database);
     let (client, connection) = config.connect(NoTls).await?;
@@ -228,11 +212,7 @@ async fn provide(admin: &Client, options: &Options) -> Result<(), EmbeddedError>
     if !row.get::<_, bool>(0) {
         admin.batch_execute("CREATE ROLE prommgr").await?;
     }
-    let createdb = if options.createdb {
-        "CREATEDB"
-    } else {
-        "NOCREATEDB"
-    };
+    let createdb = if options.createdb { "CREATEDB" } else { "NOCREATEDB" };
     let role = "ALTER ROLE prommgr LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION";
     admin.batch_execute(&format!("{role} {createdb}")).await?;
     if !row.get::<_, bool>(1) {

@@ -148,18 +148,12 @@ impl Site {
     /// Makes the cluster under another name first, so that a half-made one is never taken for whole.
     async fn make_cluster(&self, options: &Options) -> Result<(), EmbeddedError> {
         for entry in fs::read_dir(&self.data_dir).into_iter().flatten().flatten() {
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(b"postgres.new.")
-            {
+            if entry.file_name().as_encoded_bytes().starts_with(b"postgres.new.") {
                 // What an initdb that is still dying writes there goes the next time.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        let new = self
-            .data_dir
-            .join(format!("postgres.new.{}", process::id()));
+        let new = self.data_dir.join(format!("postgres.new.{}", process::id()));
         // C.UTF-8 knows letters beyond ASCII, but not every system has it.
         let mut made = self.initdb(&new, "C.UTF-8", options).await;
         if matches!(made, Err(EmbeddedError::Failed { .. })) {
@@ -169,12 +163,7 @@ impl Site {
         fs::rename(&new, &self.cluster).map_err(|e| at("cannot rename", &new, e))
     }
 
-    async fn initdb(
-        &self,
-        dir: &Path,
-        locale: &str,
-        options: &Options,
-    ) -> Result<(), EmbeddedError> {
+    async fn initdb(&self, dir: &Path, locale: &str, options: &Options) -> Result<(), EmbeddedError> {
         self.private(dir)?;
         let mut spec = self.spec("initdb");
         let words = ["-U", "postgres", "-E", "UTF8", "-A", "peer", "-k", "-D"];
@@ -185,9 +174,7 @@ impl Site {
             spec.args.push("--no-sync".into());
         }
         let run = async { Leash::spawn(spec)?.wait().await };
-        let ended = run
-            .await
-            .map_err(|e| EmbeddedError::io("cannot run initdb", e))?;
+        let ended = run.await.map_err(|e| EmbeddedError::io("cannot run initdb", e))?;
         if !ended.status.success() {
             let program = "initdb";
             return Err(EmbeddedError::Failed { program, ended });
@@ -203,15 +190,7 @@ impl Site {
         }
         if self.survivor() {
             let mut stop = Command::new(self.binaries.path("pg_ctl"));
-            stop.args([
-                "stop",
-                "-s",
-                "-m",
-                "fast",
-                "-t",
-                &SURVIVOR.to_string(),
-                "-D",
-            ]);
+            stop.args(["stop", "-s", "-m", "fast", "-t", &SURVIVOR.to_string(), "-D"]);
             stop.arg(&self.cluster).current_dir("/");
             if let Some((uid, gid)) = self.host.switch_from(&self.me) {
                 stop.uid(uid).gid(gid);
@@ -286,9 +265,7 @@ fn take_lock(data_dir: &Path) -> Result<File, EmbeddedError> {
     let file = file.map_err(|e| at("cannot open", &path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse {
-            data_dir: data_dir.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse { data_dir: data_dir.to_owned() }),
         Err(TryLockError::Error(e)) => Err(at("cannot lock", &path, e)),
     }
 }
@@ -302,14 +279,11 @@ fn version(cluster: &Path) -> Result<Option<u32>, EmbeddedError> {
     match fs::read_to_string(&path) {
         Ok(text) => {
             let major = text.trim().parse();
-            major
-                .map(Some)
-                .map_err(|e| at("cannot read", &path, io::Error::other(e)))
+            major.map(Some).map_err(|e| at("cannot read", &path, io::Error::other(e)))
         }
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(EmbeddedError::Foreign {
-            path: cluster.to_owned(),
-            owner: found.uid(),
-        }),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            Err(EmbeddedError::Foreign { path: cluster.to_owned(), owner: found.uid() })
+        }
         Err(e) => Err(at("cannot read", &path, e)),
     }
 }

@@ -5,11 +5,7 @@ use std::{env, process};
 
 use super::*;
 
-const QUICK: Options = Options {
-    durable: false,
-    createdb: true,
-    max_connections: 20,
-};
+const QUICK: Options = Options { durable: false, createdb: true, max_connections: 20 };
 
 struct Scratch(PathBuf);
 
@@ -93,10 +89,7 @@ async fn a_life() {
     let ours = fs::read(&version).unwrap();
     fs::write(&version, "99\n").unwrap();
     let other = start_with(&data, QUICK).await.unwrap_err();
-    assert!(matches!(
-        other,
-        EmbeddedError::OtherMajor { cluster: 99, .. }
-    ));
+    assert!(matches!(other, EmbeddedError::OtherMajor { cluster: 99, .. }));
 
     fs::write(&version, ours).unwrap();
     fs::remove_file(data.join("postgres/global/pg_control")).unwrap();

@@ -9,10 +9,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn report(start: i64, end: Option<i64>) -> Times {
-    Times {
-        starts_at: at(start),
-        ends_at: end.map(at),
-    }
+    Times { starts_at: at(start), ends_at: end.map(at) }
 }
 
 fn firing(start: i64) -> Times {
@@ -24,24 +21,13 @@ fn resolved(start: i64, end: i64) -> Times {
 }
 
 fn head(open: Option<i64>, last_end: Option<i64>) -> Head {
-    Head {
-        open: open.map(|start| OpenEpisode {
-            id: 7,
-            started_at: at(start),
-        }),
-        last_end: last_end.map(at),
-    }
+    Head { open: open.map(|start| OpenEpisode { id: 7, started_at: at(start) }), last_end: last_end.map(at) }
 }
 
 #[test]
 fn firing_rules() {
-    let opened = |start| Action::Open {
-        started_at: at(start),
-    };
-    let touched = |start| Action::Touch {
-        id: 7,
-        started_at: at(start),
-    };
+    let opened = |start| Action::Open { started_at: at(start) };
+    let touched = |start| Action::Touch { id: 7, started_at: at(start) };
     assert_eq!(decide(&head(None, None), firing(10)), opened(10));
     assert_eq!(decide(&head(None, Some(9)), firing(10)), opened(10));
     assert_eq!(decide(&head(None, Some(10)), firing(10)), Action::LateTwin);
@@ -58,58 +44,24 @@ fn firing_rules() {
 
 #[test]
 fn resolved_rules() {
-    let close = |start, end| Action::Close {
-        id: 7,
-        started_at: at(start),
-        ended_at: at(end),
-    };
-    let insert = |start, end| Action::InsertClosedIfNoOverlap {
-        started_at: at(start),
-        ended_at: at(end),
-    };
-    assert_eq!(
-        decide(&head(Some(10), None), resolved(10, 20)),
-        close(10, 20)
-    );
-    assert_eq!(
-        decide(&head(Some(10), None), resolved(8, 20)),
-        close(8, 20)
-    );
-    assert_eq!(
-        decide(&head(Some(10), None), resolved(15, 20)),
-        close(10, 20)
-    );
-    assert_eq!(
-        decide(&head(Some(10), Some(9)), resolved(8, 20)),
-        close(10, 20)
-    );
-    assert_eq!(
-        decide(&head(Some(10), None), resolved(8, 10)),
-        close(8, 10)
-    );
+    let close = |start, end| Action::Close { id: 7, started_at: at(start), ended_at: at(end) };
+    let insert = |start, end| Action::InsertClosedIfNoOverlap { started_at: at(start), ended_at: at(end) };
+    assert_eq!(decide(&head(Some(10), None), resolved(10, 20)), close(10, 20));
+    assert_eq!(decide(&head(Some(10), None), resolved(8, 20)), close(8, 20));
+    assert_eq!(decide(&head(Some(10), None), resolved(15, 20)), close(10, 20));
+    assert_eq!(decide(&head(Some(10), Some(9)), resolved(8, 20)), close(10, 20));
+    assert_eq!(decide(&head(Some(10), None), resolved(8, 10)), close(8, 10));
     // Out of order: it was over before the open one began.
     assert_eq!(decide(&head(Some(10), None), resolved(5, 9)), insert(5, 9));
-    assert_eq!(
-        decide(&head(Some(10), Some(4)), resolved(5, 9)),
-        insert(5, 9)
-    );
-    assert_eq!(
-        decide(&head(Some(10), Some(9)), resolved(5, 9)),
-        Action::Ignore
-    );
+    assert_eq!(decide(&head(Some(10), Some(4)), resolved(5, 9)), insert(5, 9));
+    assert_eq!(decide(&head(Some(10), Some(9)), resolved(5, 9)), Action::Ignore);
 
     assert_eq!(decide(&head(None, None), resolved(5, 9)), insert(5, 9));
     assert_eq!(decide(&head(None, Some(4)), resolved(5, 9)), insert(5, 9));
     // Older than the last one; whether it is known, the history says.
     assert_eq!(decide(&head(None, Some(20)), resolved(5, 9)), insert(5, 9));
-    assert_eq!(
-        decide(&head(None, Some(9)), resolved(5, 9)),
-        Action::Ignore
-    );
-    assert_eq!(
-        decide(&head(None, Some(8)), resolved(5, 9)),
-        Action::Ignore
-    );
+    assert_eq!(decide(&head(None, Some(9)), resolved(5, 9)), Action::Ignore);
+    assert_eq!(decide(&head(None, Some(8)), resolved(5, 9)), Action::Ignore);
 }
 
 /// The history of one alert as the database keeps it: start and end of each row.
@@ -128,10 +80,7 @@ impl History {
     fn head(&self) -> Head {
         let open = self.0.iter().position(|(_, end)| end.is_none());
         Head {
-            open: open.map(|row| OpenEpisode {
-                id: row as i64,
-                started_at: self.0[row].0,
-            }),
+            open: open.map(|row| OpenEpisode { id: row as i64, started_at: self.0[row].0 }),
             last_end: self.0.iter().filter_map(|&(_, end)| end).max(),
         }
     }
@@ -145,15 +94,8 @@ impl History {
         match decide(&self.head(), *report) {
             Action::Open { started_at } => self.0.push((started_at, None)),
             Action::Touch { id, started_at } => self.0[id as usize] = (started_at, None),
-            Action::Close {
-                id,
-                started_at,
-                ended_at,
-            } => self.0[id as usize] = (started_at, Some(ended_at)),
-            Action::InsertClosedIfNoOverlap {
-                started_at,
-                ended_at,
-            } => {
+            Action::Close { id, started_at, ended_at } => self.0[id as usize] = (started_at, Some(ended_at)),
+            Action::InsertClosedIfNoOverlap { started_at, ended_at } => {
                 if !self.overlaps(started_at, ended_at) {
                     self.0.push((started_at, Some(ended_at)));
                 }
@@ -166,8 +108,7 @@ impl History {
     fn is_sound(&self) -> bool {
         let mut rows = self.0.clone();
         rows.sort();
-        let apart =
-            |pair: &[(Timestamp, Option<Timestamp>)]| pair[0].1.is_some_and(|end| end < pair[1].0);
+        let apart = |pair: &[(Timestamp, Option<Timestamp>)]| pair[0].1.is_some_and(|end| end < pair[1].0);
         rows.windows(2).all(apart) && rows.iter().all(|&(s, e)| e.is_none_or(|e| s <= e))
     }
 }
@@ -198,9 +139,8 @@ fn truth() -> impl Strategy<Value = Vec<(i64, Option<i64>)>> {
 
 /// What is reported of them, in the order of time.
 fn reports(truth: &[(i64, Option<i64>)]) -> Vec<Times> {
-    let each = |&(start, end): &(i64, Option<i64>)| {
-        [Some(firing(start)), end.map(|end| resolved(start, end))]
-    };
+    let each =
+        |&(start, end): &(i64, Option<i64>)| [Some(firing(start)), end.map(|end| resolved(start, end))];
     truth.iter().flat_map(each).flatten().collect()
 }
 
@@ -209,9 +149,7 @@ fn any_order() -> impl Strategy<Value = (Vec<(i64, Option<i64>)>, Vec<Times>)> {
     truth().prop_flat_map(|truth| {
         let all = reports(&truth);
         let repeats = prop::collection::vec(prop::sample::select(all.clone()), 0..12);
-        let mixed = repeats
-            .prop_map(move |more| [&all[..], &more].concat())
-            .prop_shuffle();
+        let mixed = repeats.prop_map(move |more| [&all[..], &more].concat()).prop_shuffle();
         (Just(truth), mixed)
     })
 }

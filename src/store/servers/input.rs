@@ -83,7 +83,12 @@ impl ServerInput {
 
     /// Checks every field. `known` is what the form changes: its address and port need no leave
     /// anew; `ours` are the labels that only prommgr sets.
-    pub async fn check(&self, reach: Reach<'_>, known: Option<&Server>, ours: [&str; 2]) -> Result<NewServer> {
+    pub async fn check(
+        &self,
+        reach: Reach<'_>,
+        known: Option<&Server>,
+        ours: [&str; 2],
+    ) -> Result<NewServer> {
         let mut fields = Fields::default();
         let name = check_line(&self.name, 200, &mut fields, "name");
         let port = match self.port.trim() {
@@ -101,9 +106,7 @@ impl ServerInput {
             Ok(address) => {
                 let text = address.to_string();
                 let same = known.is_some_and(|server| server.address == text && server.port == port);
-                if !same
-                    && let Err(why) = address.check(reach).await
-                {
+                if !same && let Err(why) = address.check(reach).await {
                     fields.add("address", why);
                 }
                 text
@@ -117,7 +120,10 @@ impl ServerInput {
             fields.add("scheme", "Choose http or https.");
         }
         let metrics_path = self.metrics_path.trim();
-        if !metrics_path.starts_with('/') || metrics_path.len() > 1000 || metrics_path.chars().any(|c| c.is_control() || c == ' ') {
+        if !metrics_path.starts_with('/')
+            || metrics_path.len() > 1000
+            || metrics_path.chars().any(|c| c.is_control() || c == ' ')
+        {
             fields.add("metrics_path", "A path begins with /, as /metrics does.");
         }
         let external_id = check_external_id(&self.external_id, &mut fields);
@@ -147,13 +153,19 @@ impl ServerInput {
 fn check_labels(text: &str, ours: [&str; 2]) -> Result<BTreeMap<String, String>, String> {
     let mut labels = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let Some((name, value)) = line.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
+        let Some((name, value)) = line.split_once('=').map(|(name, value)| (name.trim(), value.trim()))
+        else {
             return Err(format!("`{line}`: write one name=value a line."));
         };
         if !is_label_name(name) {
-            return Err(format!("`{name}` is no label name: letters, digits and _, not beginning with a digit."));
+            return Err(format!(
+                "`{name}` is no label name: letters, digits and _, not beginning with a digit."
+            ));
         }
-        if name.starts_with("__") || ours.contains(&name) || matches!(name, "job" | "instance" | "alertname" | "severity") {
+        if name.starts_with("__")
+            || ours.contains(&name)
+            || matches!(name, "job" | "instance" | "alertname" | "severity")
+        {
             return Err(format!("`{name}` is set by prommgr or Prometheus; use another name."));
         }
         if value.chars().count() > 500 || value.chars().any(char::is_control) {
@@ -194,16 +206,32 @@ mod tests {
             labels: "__address__=x".into(),
             ..ServerInput::default()
         };
-        assert_eq!(refused(input).await, ["address", "job", "labels", "metrics_path", "name", "port", "scheme"]);
+        assert_eq!(
+            refused(input).await,
+            ["address", "job", "labels", "metrics_path", "name", "port", "scheme"]
+        );
     }
 
     #[test]
     fn labels_that_give_power_are_refused() {
         let ours = ["cloudnet_owner_id", "cloudnet_server_id"];
-        for text in ["job=x", "instance=x", "__scheme__=x", "cloudnet_owner_id=12", "cloudnet_server_id=1", "severity=x", "1a=x", "a", "a=1\na=2"] {
+        for text in [
+            "job=x",
+            "instance=x",
+            "__scheme__=x",
+            "cloudnet_owner_id=12",
+            "cloudnet_server_id=1",
+            "severity=x",
+            "1a=x",
+            "a",
+            "a=1\na=2",
+        ] {
             assert!(check_labels(text, ours).is_err(), "{text} was accepted");
         }
         let labels = check_labels("rack = 7\n\n env=prod=eu \n", ours).unwrap();
-        assert_eq!(labels.into_iter().collect::<Vec<_>>(), [("env".into(), "prod=eu".into()), ("rack".to_string(), "7".to_string())]);
+        assert_eq!(
+            labels.into_iter().collect::<Vec<_>>(),
+            [("env".into(), "prod=eu".into()), ("rack".to_string(), "7".to_string())]
+        );
     }
 }

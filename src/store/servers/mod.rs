@@ -53,7 +53,8 @@ impl Server {
     /// Its labels as they are typed, `name=value` a line.
     pub fn label_lines(&self) -> String {
         let pairs = self.labels.as_object().into_iter().flatten();
-        let lines: Vec<_> = pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+        let lines: Vec<_> =
+            pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
         lines.join("\n")
     }
 }
@@ -164,16 +165,33 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
     query = match &seek {
         Seek::Start => query.order((sql::<Text>("lower(servers.name)"), servers::id)),
         Seek::After((name, id)) => query
-            .filter(sql::<Bool>("(lower(servers.name), servers.id) > (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .filter(
+                sql::<Bool>("(lower(servers.name), servers.id) > (")
+                    .bind::<Text, _>(name.clone())
+                    .sql(", ")
+                    .bind::<Bigint, _>(id)
+                    .sql(")"),
+            )
             .order((sql::<Text>("lower(servers.name)"), servers::id)),
         Seek::Before((name, id)) => query
-            .filter(sql::<Bool>("(lower(servers.name), servers.id) < (").bind::<Text, _>(name.clone()).sql(", ").bind::<Bigint, _>(id).sql(")"))
+            .filter(
+                sql::<Bool>("(lower(servers.name), servers.id) < (")
+                    .bind::<Text, _>(name.clone())
+                    .sql(", ")
+                    .bind::<Bigint, _>(id)
+                    .sql(")"),
+            )
             .order((sql::<Text>("lower(servers.name) desc"), servers::id.desc())),
     };
     type Row = (Server, String, Option<bool>, String);
     let rows: Vec<Row> = query
         .limit(SIZE as i64 + 1)
-        .select((Server::as_select(), owners::name, server_health::up.nullable(), sql::<Text>("lower(servers.name)")))
+        .select((
+            Server::as_select(),
+            owners::name,
+            server_health::up.nullable(),
+            sql::<Text>("lower(servers.name)"),
+        ))
         .load(db.conn())
         .await?;
     let page = Page::new(rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
@@ -203,7 +221,10 @@ async fn open_alerts(db: &mut Db, ids: Vec<i64>) -> Result<HashMap<i64, OpenAler
     .bind::<Array<Bigint>, _>(ids)
     .load(db.conn())
     .await?;
-    Ok(rows.into_iter().map(|row| (row.server_id, OpenAlerts { count: row.count, critical: row.critical })).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.server_id, OpenAlerts { count: row.count, critical: row.critical }))
+        .collect())
 }
 
 /// How many servers are in each state.
@@ -305,10 +326,15 @@ impl Writable<Server> {
         let external_id = new.external_id.as_ref().unwrap_or(&self.external_id);
         db.conn()
             .transaction(async |conn| {
-                let updated = diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
-                    .set((servers::external_id.eq(external_id), values(&new), servers::updated_at.eq(diesel::dsl::now)))
-                    .execute(conn)
-                    .await;
+                let updated =
+                    diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
+                        .set((
+                            servers::external_id.eq(external_id),
+                            values(&new),
+                            servers::updated_at.eq(diesel::dsl::now),
+                        ))
+                        .execute(conn)
+                        .await;
                 if on_constraint(updated, TAKEN)? == 0 {
                     return Err(Error::NotFound);
                 }
@@ -338,10 +364,14 @@ impl Writable<Server> {
     pub async fn remove(&self, db: &mut Db, by: &Actor) -> Result<()> {
         db.conn()
             .transaction(async |conn| {
-                let removed = diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
-                    .set((servers::removed_at.eq(super::now().nullable()), servers::updated_at.eq(diesel::dsl::now)))
-                    .execute(conn)
-                    .await?;
+                let removed =
+                    diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
+                        .set((
+                            servers::removed_at.eq(super::now().nullable()),
+                            servers::updated_at.eq(diesel::dsl::now),
+                        ))
+                        .execute(conn)
+                        .await?;
                 if removed == 0 {
                     return Err(Error::NotFound);
                 }
@@ -356,7 +386,9 @@ impl Writable<Server> {
 pub async fn restore(db: &mut Db, writing: &Writing, id: i64, by: &Actor) -> Result<String> {
     let removed = |scope: &Scope| {
         let query = servers::table.inner_join(owners::table).into_boxed();
-        let query = query.filter(servers::id.eq(id).and(servers::removed_at.is_not_null())).filter(owners::removed_at.is_null());
+        let query = query
+            .filter(servers::id.eq(id).and(servers::removed_at.is_not_null()))
+            .filter(owners::removed_at.is_null());
         match scope.owners() {
             None => query,
             Some(ids) => query.filter(servers::owner_id.eq_any(ids.to_vec())),

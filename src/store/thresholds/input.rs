@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn durations_are_prometheus_s() {
-        for (text, seconds) in [("5m", 300), ("1h30m", 5400), ("90s", 90), ("0", 0), ("0s", 0), ("1d2h", 93_600)] {
+        for (text, seconds) in
+            [("5m", 300), ("1h30m", 5400), ("90s", 90), ("0", 0), ("0s", 0), ("1d2h", 93_600)]
+        {
             assert_eq!(parse_duration(text), Some(seconds), "{text}");
         }
         for text in ["", "5", "m", "5m5m", "5s5m", "-1m", "1.5h", "9999999999d", "5 m"] {

@@ -6,7 +6,9 @@ mod input;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-pub use self::input::{NewThreshold, ThresholdInput, format_duration, in_words, limit_in_words, parse_duration};
+pub use self::input::{
+    NewThreshold, ThresholdInput, format_duration, in_words, limit_in_words, parse_duration,
+};
 use super::Db;
 use super::changes::{Actor, note};
 use super::owners::Owner;
@@ -90,7 +92,9 @@ pub async fn effective(db: &mut Db, place: Place<'_>) -> Result<Vec<Effective>> 
             thresholds::owner_id
                 .is_null()
                 .or(thresholds::owner_id.is_not_distinct_from(owner).and(thresholds::server_id.is_null()))
-                .or(thresholds::server_id.is_not_null().and(thresholds::server_id.is_not_distinct_from(server))),
+                .or(thresholds::server_id
+                    .is_not_null()
+                    .and(thresholds::server_id.is_not_distinct_from(server))),
         )
         .select(Threshold::as_select())
         .load(db.conn())
@@ -147,7 +151,12 @@ pub async fn set_default(db: &mut Db, _: All, new: NewThreshold, by: &Actor) -> 
 }
 
 /// Goes back to the catalogue for everybody.
-pub async fn reset_default(db: &mut Db, _: All, which: (&'static RuleKind, Severity), by: &Actor) -> Result<()> {
+pub async fn reset_default(
+    db: &mut Db,
+    _: All,
+    which: (&'static RuleKind, Severity),
+    by: &Actor,
+) -> Result<()> {
     reset(db, Place::Default, "everybody", which, by).await
 }
 
@@ -158,7 +167,12 @@ impl Writable<Owner> {
     }
 
     /// Lets the owner's servers inherit again.
-    pub async fn reset_threshold(&self, db: &mut Db, which: (&'static RuleKind, Severity), by: &Actor) -> Result<()> {
+    pub async fn reset_threshold(
+        &self,
+        db: &mut Db,
+        which: (&'static RuleKind, Severity),
+        by: &Actor,
+    ) -> Result<()> {
         reset(db, Place::Owner(self), &self.name, which, by).await
     }
 }
@@ -170,7 +184,12 @@ impl Writable<Server> {
     }
 
     /// Lets this server inherit again.
-    pub async fn reset_threshold(&self, db: &mut Db, which: (&'static RuleKind, Severity), by: &Actor) -> Result<()> {
+    pub async fn reset_threshold(
+        &self,
+        db: &mut Db,
+        which: (&'static RuleKind, Severity),
+        by: &Actor,
+    ) -> Result<()> {
         reset(db, Place::Server(self), &self.name, which, by).await
     }
 }
@@ -204,9 +223,13 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
                     .execute(conn)
                     .await
                     .map_err(|error| match error {
-                        diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, _) => {
-                            Error::Conflict("Somebody else set this threshold at the same moment. Look at it and try again.".into())
-                        }
+                        diesel::result::Error::DatabaseError(
+                            diesel::result::DatabaseErrorKind::UniqueViolation,
+                            _,
+                        ) => Error::Conflict(
+                            "Somebody else set this threshold at the same moment. Look at it and try again."
+                                .into(),
+                        ),
                         other => other.into(),
                     })?;
             }
@@ -237,7 +260,10 @@ type At = diesel::helper_types::Filter<
     thresholds::table,
     diesel::dsl::And<
         diesel::dsl::And<
-            diesel::dsl::And<diesel::dsl::Eq<thresholds::rule, &'static str>, diesel::dsl::Eq<thresholds::severity, &'static str>>,
+            diesel::dsl::And<
+                diesel::dsl::Eq<thresholds::rule, &'static str>,
+                diesel::dsl::Eq<thresholds::severity, &'static str>,
+            >,
             diesel::dsl::IsNotDistinctFrom<thresholds::owner_id, Option<i64>>,
         >,
         diesel::dsl::IsNotDistinctFrom<thresholds::server_id, Option<i64>>,
@@ -271,15 +297,24 @@ mod tests {
             hold_seconds: 60,
             enabled,
         };
-        let rows = [row(None, None, 70.0, true), row(Some(1), None, 80.0, false), row(Some(1), Some(2), 90.0, true)];
+        let rows =
+            [row(None, None, 70.0, true), row(Some(1), None, 80.0, false), row(Some(1), Some(2), 90.0, true)];
         let cpu = |rows: &[Threshold], asked| {
             let all = layered(rows, asked);
-            *all.iter().find(|one| one.kind.name == "cpu_threshold_exceeded" && one.severity == Severity::Warning).unwrap()
+            *all.iter()
+                .find(|one| one.kind.name == "cpu_threshold_exceeded" && one.severity == Severity::Warning)
+                .unwrap()
         };
         let server = cpu(&rows, Layer::Server);
-        assert_eq!((server.layer, server.setting.value, server.inherited.enabled), (Layer::Server, Some(90.0), false));
+        assert_eq!(
+            (server.layer, server.setting.value, server.inherited.enabled),
+            (Layer::Server, Some(90.0), false)
+        );
         let owner = cpu(&rows[..2], Layer::Owner);
-        assert_eq!((owner.layer, owner.setting.enabled, owner.inherited.value), (Layer::Owner, false, Some(70.0)));
+        assert_eq!(
+            (owner.layer, owner.setting.enabled, owner.inherited.value),
+            (Layer::Owner, false, Some(70.0))
+        );
         let built_in = cpu(&[], Layer::Server);
         assert_eq!((built_in.layer, built_in.setting.value), (Layer::BuiltIn, Some(85.0)));
     }

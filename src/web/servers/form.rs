@@ -12,10 +12,10 @@ use crate::app::App;
 use crate::auth::User;
 use crate::error::{Error, Fields, Result};
 use crate::face::{Form, Path, Query};
+use crate::store::Db;
 use crate::store::owners::{self, Owner};
 use crate::store::scope::Writable;
 use crate::store::servers::{self, Server, ServerInput};
-use crate::store::Db;
 use crate::web::{Choice, Field, Flash, Frame, Look, choices, go, named_choices};
 
 #[derive(Template)]
@@ -43,7 +43,13 @@ struct ServerForm {
 }
 
 impl ServerForm {
-    fn new(frame: Frame, stored: Option<&Server>, owners: Vec<Choice>, typed: ServerInput, fields: &Fields) -> Self {
+    fn new(
+        frame: Frame,
+        stored: Option<&Server>,
+        owners: Vec<Choice>,
+        typed: ServerInput,
+        fields: &Fields,
+    ) -> Self {
         Self {
             frame,
             id: stored.map(|server| server.id),
@@ -69,8 +75,11 @@ fn more(typed: &ServerInput, new: bool, fields: &Fields) -> bool {
     let usual = ServerInput::default();
     let as_usual = typed.labels.is_empty()
         && (typed.external_id.is_empty() || !new)
-        && (&typed.job, &typed.scheme, &typed.metrics_path) == (&usual.job, &usual.scheme, &usual.metrics_path);
-    let bad = ["labels", "external_id", "job", "scheme", "metrics_path"].iter().any(|field| fields.0.contains_key(field));
+        && (&typed.job, &typed.scheme, &typed.metrics_path)
+            == (&usual.job, &usual.scheme, &usual.metrics_path);
+    let bad = ["labels", "external_id", "job", "scheme", "metrics_path"]
+        .iter()
+        .any(|field| fields.0.contains_key(field));
     bad || !as_usual
 }
 
@@ -86,7 +95,11 @@ async fn owner_choices(db: &mut Db, user: &User, chosen: &str, fields: &mut Fiel
         fields.add("owner_id", "Add an owner first: every server belongs to one.");
     }
     let only = list.len() == 1 && !fields.0.contains_key("owner_id");
-    Ok(if only { named_choices(None, list, chosen) } else { named_choices(Some("Choose an owner"), list, chosen) })
+    Ok(if only {
+        named_choices(None, list, chosen)
+    } else {
+        named_choices(Some("Choose an owner"), list, chosen)
+    })
 }
 
 /// Whose server a new one is to be.
@@ -128,7 +141,10 @@ pub async fn create(
     }
     match add(&app, &user, &typed).await {
         Ok(id) => {
-            let flash = Flash::done(format!("{} is added. It is watched from the next publication on.", typed.name.trim()));
+            let flash = Flash::done(format!(
+                "{} is added. It is watched from the next publication on.",
+                typed.name.trim()
+            ));
             go(&session, &format!("/servers/{id}"), flash).await
         }
         Err(Error::Invalid(mut fields)) => {
@@ -196,7 +212,10 @@ pub async fn update(
     let server = servers::find_rw(&mut app.db().await?, &user.writing(), id).await?;
     match save(&app, &user, &server, &typed).await {
         Ok(()) => {
-            let flash = Flash::done(format!("{} is saved. Changes take effect with the next publication.", typed.name.trim()));
+            let flash = Flash::done(format!(
+                "{} is saved. Changes take effect with the next publication.",
+                typed.name.trim()
+            ));
             go(&session, &format!("/servers/{id}"), flash).await
         }
         Err(Error::Invalid(fields)) => {

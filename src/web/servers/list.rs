@@ -71,7 +71,8 @@ pub async fn list(
     let scope = user.scope();
     let found = servers::list(&mut db, &scope, &filter, &at).await?;
     let fresh = health::fresh(&mut db).await?;
-    let owners = if user.sees_several() { options(&mut db, &scope, &filter.owner).await? } else { Vec::new() };
+    let owners =
+        if user.sees_several() { options(&mut db, &scope, &filter.owner).await? } else { Vec::new() };
     let query = [("q", filter.q.as_str()), ("owner", &filter.owner), ("state", &filter.state)];
     let page = ServersPage {
         frame: look.frame(&mut db, &user, &session).await?,

@@ -20,16 +20,27 @@ use crate::face::{Form, Path};
 use crate::store::servers;
 
 /// `POST /servers/{id}/removal`
-pub async fn remove(State(app): State<App>, user: User, session: Session, Path(id): Path<i64>) -> Result<Response> {
+pub async fn remove(
+    State(app): State<App>,
+    user: User,
+    session: Session,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     server.remove(&mut db, &user.actor()).await?;
-    let flash = Flash::done(format!("{} is removed. Prometheus drops it with the next publication.", server.name));
+    let flash =
+        Flash::done(format!("{} is removed. Prometheus drops it with the next publication.", server.name));
     go(&session, "/servers", flash.undo(format!("/servers/{id}/restoration"))).await
 }
 
 /// `POST /servers/{id}/restoration`
-pub async fn restore(State(app): State<App>, user: User, session: Session, Path(id): Path<i64>) -> Result<Response> {
+pub async fn restore(
+    State(app): State<App>,
+    user: User,
+    session: Session,
+    Path(id): Path<i64>,
+) -> Result<Response> {
     let name = servers::restore(&mut app.db().await?, &user.writing(), id, &user.actor()).await?;
     go(&session, &format!("/servers/{id}"), Flash::done(format!("{name} is back."))).await
 }

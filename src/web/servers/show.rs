@@ -10,10 +10,10 @@ use crate::auth::User;
 use crate::error::Result;
 use crate::face::Path;
 use crate::store::alerts::{self, Named};
-use crate::store::{health, publications};
 use crate::store::owners::{self, Owner};
 use crate::store::servers::{self, OpenAlerts, Server};
 use crate::store::thresholds::{self, Effective, Layer, Place, format_duration, limit_in_words};
+use crate::store::{health, publications};
 use crate::web::owners::{LAST, OPEN};
 use crate::web::thresholds::{path, source};
 use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
@@ -135,8 +135,12 @@ impl Known {
                 "Prometheus does not reach it at {}. Check that the exporter runs and that the port is open.",
                 url(server)
             ),
-            None if !self.published && self.publishes => "Not published yet: Prometheus does not know of it.".into(),
-            None if !self.published => "Not published yet. It is watched once the staff have published it.".into(),
+            None if !self.published && self.publishes => {
+                "Not published yet: Prometheus does not know of it.".into()
+            }
+            None if !self.published => {
+                "Not published yet. It is watched once the staff have published it.".into()
+            }
             None if !self.fresh => "Prometheus has not answered for a while, so this is not known.".into(),
             None => "Prometheus has not said yet whether it reaches it.".into(),
         }

@@ -46,7 +46,9 @@ impl Chosen {
             None if !user.sees_several() => owners::choices(db, &scope).await?.first().map(|(id, _)| *id),
             chosen => chosen,
         };
-        let Some(owner) = owner else { return Ok(Self { owner: None, server: None }) };
+        let Some(owner) = owner else {
+            return Ok(Self { owner: None, server: None });
+        };
         let owner = owners::find(db, &scope, owner).await?;
         let server = match id(&wanted.server)? {
             Some(id) => Some(servers::find(db, &scope, id).await?),
@@ -208,7 +210,12 @@ pub async fn set(
 }
 
 /// `POST /thresholds/reset`: lets one threshold of one layer be inherited again.
-pub async fn reset(State(app): State<App>, user: User, session: Session, Form(typed): Form<Typed>) -> Result<Response> {
+pub async fn reset(
+    State(app): State<App>,
+    user: User,
+    session: Session,
+    Form(typed): Form<Typed>,
+) -> Result<Response> {
     let mut db = app.db().await?;
     let target = Target::find(&mut db, &user, &typed).await?;
     let (kind, severity) = typed.threshold.which()?;

@@ -56,7 +56,13 @@ struct ThresholdRow {
 /// What was typed in one row, and what is wrong with it.
 pub(super) type Refused<'a> = Option<(&'a ThresholdInput, &'a Fields)>;
 
-pub(super) async fn page(db: &mut Db, user: &User, frame: Frame, chosen: &Chosen, refused: Refused<'_>) -> Result<ThresholdsPage> {
+pub(super) async fn page(
+    db: &mut Db,
+    user: &User,
+    frame: Frame,
+    chosen: &Chosen,
+    refused: Refused<'_>,
+) -> Result<ThresholdsPage> {
     let effective = thresholds::effective(db, chosen.place()).await?;
     let (owner, server) = (chosen.owner.as_ref(), chosen.server.as_ref());
     let owner_id = owner.map(|owner| owner.id.to_string()).unwrap_or_default();
@@ -77,7 +83,9 @@ pub(super) async fn page(db: &mut Db, user: &User, frame: Frame, chosen: &Chosen
 }
 
 async fn server_choices(db: &mut Db, owner: Option<&Owner>, chosen: Option<&Server>) -> Result<Vec<Choice>> {
-    let Some(owner) = owner else { return Ok(Vec::new()) };
+    let Some(owner) = owner else {
+        return Ok(Vec::new());
+    };
     let mut list = servers::choices(db, owner).await?;
     if let Some(server) = chosen
         && !list.iter().any(|(id, _)| *id == server.id)
@@ -87,7 +95,11 @@ async fn server_choices(db: &mut Db, owner: Option<&Owner>, chosen: Option<&Serv
     if list.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(named_choices(Some("Every server"), list, &chosen.map(|server| server.id.to_string()).unwrap_or_default()))
+    Ok(named_choices(
+        Some("Every server"),
+        list,
+        &chosen.map(|server| server.id.to_string()).unwrap_or_default(),
+    ))
 }
 
 fn kinds(effective: &[Effective], chosen: &Chosen, refused: Refused<'_>) -> Vec<KindRow> {
@@ -112,7 +124,10 @@ fn row(one: &Effective, chosen: &Chosen, refused: Refused<'_>) -> ThresholdRow {
     let own = one.layer == chosen.names().0;
     let stored = ThresholdRow {
         severity: one.severity.as_str(),
-        value: Field { value: one.setting.value.map(|value| value.to_string()).unwrap_or_default(), error: None },
+        value: Field {
+            value: one.setting.value.map(|value| value.to_string()).unwrap_or_default(),
+            error: None,
+        },
         hold: Field { value: format_duration(one.setting.hold), error: None },
         enabled: one.setting.enabled,
         source: source(one.layer, owner),
@@ -121,13 +136,15 @@ fn row(one: &Effective, chosen: &Chosen, refused: Refused<'_>) -> ThresholdRow {
         saved: false,
     };
     match refused {
-        Some((typed, fields)) if typed.rule == one.kind.name && typed.severity == one.severity.as_str() => ThresholdRow {
-            value: Field::new(&typed.value, fields, "value"),
-            hold: Field::new(&typed.hold, fields, "hold"),
-            enabled: typed.enabled.is_some(),
-            saved: true,
-            ..stored
-        },
+        Some((typed, fields)) if typed.rule == one.kind.name && typed.severity == one.severity.as_str() => {
+            ThresholdRow {
+                value: Field::new(&typed.value, fields, "value"),
+                hold: Field::new(&typed.hold, fields, "hold"),
+                enabled: typed.enabled.is_some(),
+                saved: true,
+                ..stored
+            }
+        }
         _ => stored,
     }
 }
