@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod changes;
+mod connect;
 pub mod embedded;
 pub mod episode;
 pub mod health;
@@ -20,10 +21,12 @@ pub mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::connect::check_url;
+use self::connect::connect;
 use deadpool::Runtime;
+use diesel::QueryableByName;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Bool, Text};
-use diesel::{ConnectionError, ConnectionResult, QueryableByName};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -35,10 +38,6 @@ use crate::error::{Error, Fields, Result};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Held while migrations run. Arbitrary, but the same in every instance.
 const MIGRATION_LOCK: i64 = 0x7072_6f6d_6d67_7201;
-/// A request that was given up leaves its statement running; this ends it.
-const SESSION_SETUP: &str = "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '60s'; \
-    set lock_timeout = '10s'; set timezone = 'UTC'";
-
 /// A connection. Its inside is this room's alone.
 pub struct Db(Object<AsyncPgConnection>);
 
@@ -166,109 +165,6 @@ fn newest_migration() -> String {
     let all: Vec<Box<dyn diesel::migration::Migration<diesel::pg::Pg>>> =
         MIGRATIONS.migrations().unwrap_or_default();
     all.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
-}
-
-/// Checks a `DATABASE_URL` without connecting; the message is for people.
-pub fn check_url(url: &str) -> Result<(), String> {
-    Target::parse(url).map(|_| ())
-}
-
-/// Where to connect, and how: tokio-postgres refuses `verify-*` and `sslrootcert`, so they are taken out first.
-struct Target {
-    config: tokio_postgres::Config,
-    tls: bool,
-    root: Option<String>,
-}
-
-impl Target {
-    fn parse(text: &str) -> Result<Self, String> {
-        let (mut tls, mut root) = (false, None);
-        let mut plain = text.to_owned();
-        if let Ok(mut url) = url::Url::parse(text) {
-            if !matches!(url.scheme(), "postgres" | "postgresql") {
-                return Err(format!("`{}://` is not postgres://", url.scheme()));
-            }
-            let mut rest = Vec::new();
-            for (key, value) in url.query_pairs() {
-                match (key.as_ref(), value.as_ref()) {
-                    // libpq's "prefer" never verifies whom it talks to; we speak TLS when it is asked for
-                    ("sslmode", "disable" | "allow" | "prefer") => {}
-                    ("sslmode", "require" | "verify-ca" | "verify-full") => tls = true,
-                    ("sslmode", other) => return Err(format!("sslmode={other} is not known")),
-                    ("sslrootcert", path) => root = (path != "system").then(|| path.to_owned()),
-                    _ => rest.push((key.into_owned(), value.into_owned())),
-                }
-            }
-            if url.query_pairs().any(|(key, _)| matches!(key.as_ref(), "sslmode" | "sslrootcert")) {
-                url.set_query(None);
-                if !rest.is_empty() {
-                    url.query_pairs_mut().extend_pairs(rest);
-                }
-                plain = url.into();
-            }
-        }
-        let mut config: tokio_postgres::Config = plain.parse().map_err(|error| {
-            format!("{error}; a URL such as postgres://user:password@host/database is needed")
-        })?;
-        config.ssl_mode(if tls {
-            tokio_postgres::config::SslMode::Require
-        } else {
-            tokio_postgres::config::SslMode::Disable
-        });
-        if config.get_application_name().is_none() {
-            config.application_name("prommgr");
-        }
-        config.connect_timeout(Duration::from_secs(5));
-        Ok(Self { config, tls, root })
-    }
-}
-
-async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
-    let bad = |error: String| ConnectionError::BadConnection(error);
-    let target = Target::parse(url).map_err(bad)?;
-    let mut conn = if target.tls {
-        let tls = tls_config(target.root.as_deref()).map_err(bad)?;
-        let connector = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
-        let (client, connection) =
-            target.config.connect(connector).await.map_err(|error| bad(explain(&error)))?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
-    } else {
-        let (client, connection) =
-            target.config.connect(tokio_postgres::NoTls).await.map_err(|error| bad(explain(&error)))?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
-    };
-    conn.batch_execute(SESSION_SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
-}
-
-/// tokio-postgres prints only the outermost error.
-fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if !text.contains(&inner.to_string()) {
-            text = format!("{text}: {inner}");
-        }
-        source = inner.source();
-    }
-    text
-}
-
-/// Verifies the server against `root` (PEM), or against what the system trusts.
-fn tls_config(root: Option<&str>) -> Result<rustls::ClientConfig, String> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    use rustls_platform_verifier::ConfigVerifierExt;
-    let Some(path) = root else {
-        return rustls::ClientConfig::with_platform_verifier().map_err(|error| error.to_string());
-    };
-    let mut roots = rustls::RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| format!("sslrootcert {path}: {error}"))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| format!("sslrootcert {path}: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("sslrootcert {path}: {error}"))?;
-    }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 impl From<DieselError> for Error {

@@ -1,8 +1,11 @@
 //! A Prometheus, as far as publishing sees it: it loads rules from the folder, or refuses.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +15,10 @@ use prommgr::server;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::house::House;
+use crate::page::Page;
+use crate::person::Person;
 
 /// Ends when it is dropped.
 pub struct Prometheus {

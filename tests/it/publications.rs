@@ -1,18 +1,13 @@
 //! Publishing that works: what is written, and what is not.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::SystemTime;
 
 use prommgr::store::changes::Actor;
 use prommgr::store::publications;
 use prommgr::store::scope::All;
 
 use crate::house::House;
-use crate::page::Page;
-use crate::person::Person;
-use crate::prometheus::Prometheus;
+use crate::prometheus::{files, publish, wired};
 
 fn targets(house: &House, owner: i64) -> serde_json::Value {
     let text = std::fs::read_to_string(house.prom.join(format!("targets/owner-{owner}.json"))).unwrap();

@@ -1,8 +1,7 @@
 //! Publishing that does not work: nothing is lost, nothing is half-written, and it is said why.
 
 use crate::house::House;
-use crate::prometheus::{Prometheus, nobody};
-use crate::publications::{files, publish, wired};
+use crate::prometheus::{Prometheus, files, nobody, publish, wired};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_prometheus_refuses_the_old_files_are_put_back() {

@@ -113,16 +113,17 @@ const SECRETS: [&str; 8] = [
     "all nord-light is gone",
 ];
 
-struct Scene {
-    house: House,
-    server: i64,
+/// What is Nordwind's, and what the staff see of it.
+pub struct Scene {
+    pub house: House,
+    pub server: i64,
     gone: i64,
-    alert: String,
+    pub alert: String,
     publication: String,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let house = House::new().await;
         let server = house.server(house.nordwind, "secret-server-id", "nord-web", "10.11.12.13").await;
         let gone = house.server(house.nordwind, "secret-old", "nord-old", "10.11.12.14").await;

@@ -3,9 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use base64::Engine;
-use serde_json::json;
 
-use crate::alertmanager::{Alert, SAMPLE, alert, delivery, notification};
+use crate::alertmanager::{SAMPLE, alert, delivery};
 use crate::house::{House, TOKEN};
 use crate::person::Person;
 

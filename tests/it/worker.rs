@@ -6,7 +6,7 @@ use prommgr::worker;
 
 use crate::alertmanager::alert;
 use crate::house::House;
-use crate::publications::wired;
+use crate::prometheus::wired;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_says_which_servers_it_reaches() {

@@ -1,24 +1,22 @@
 //! Servers: the scrape targets of an owner.
 
 mod input;
-
-use std::collections::HashMap;
+mod list;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bigint, Bool, Text};
+use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 pub use self::input::{NewServer, ServerInput};
+pub use self::list::{Counts, Filter, Listed, OpenAlerts, counts, list};
 use super::changes::{Actor, note};
 use super::owners::Owner;
 use super::schema::{owners, server_health, servers};
 use super::scope::{All, Scope, Writable, Writing};
-use super::{Db, like, on_constraint};
+use super::{Db, on_constraint};
 use crate::error::{Error, Result};
-use crate::page::{At, Page, SIZE, Seek};
 
 /// A server that has not been removed, of an owner that has not been removed.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -57,36 +55,6 @@ impl Server {
             pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
         lines.join("\n")
     }
-}
-
-/// A server in a list.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    pub server: Server,
-    pub owner_name: String,
-    /// Whether Prometheus reaches it; `None`: not known.
-    pub up: Option<bool>,
-    pub alerts: OpenAlerts,
-}
-
-/// Open alerts of a server.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenAlerts {
-    pub count: i64,
-    /// One of them is critical.
-    pub critical: bool,
-}
-
-/// What a list of servers is narrowed to.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Filter {
-    /// Part of the name, address, external id or comment.
-    pub q: String,
-    /// An owner's id.
-    pub owner: String,
-    /// `up`, `down`, `unknown` or `paused`.
-    pub state: String,
 }
 
 type Query<'a> = diesel::helper_types::IntoBoxed<
@@ -135,123 +103,6 @@ pub async fn by_external_ids(db: &mut Db, all: All, owner: &str, server: &str) -
 /// Whether Prometheus reaches the server; `None`: not known.
 pub async fn up(db: &mut Db, server: &Server) -> Result<Option<bool>> {
     Ok(server_health::table.find(server.id).select(server_health::up).first(db.conn()).await.optional()?)
-}
-
-/// Servers by name.
-pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Listed>> {
-    let seek = at.seek::<(String, i64)>();
-    let mut query = visible(scope);
-    let q = filter.q.trim();
-    if !q.is_empty() {
-        let pattern = like(q);
-        query = query.filter(
-            servers::name
-                .ilike(pattern.clone())
-                .or(servers::address.ilike(pattern.clone()))
-                .or(servers::external_id.ilike(pattern.clone()))
-                .or(servers::comment.ilike(pattern)),
-        );
-    }
-    if !filter.owner.is_empty() {
-        query = query.filter(servers::owner_id.eq(filter.owner.parse().unwrap_or(0)));
-    }
-    query = match filter.state.as_str() {
-        "paused" => query.filter(servers::enabled.eq(false)),
-        "up" => query.filter(servers::enabled.and(server_health::up.nullable().eq(true))),
-        "down" => query.filter(servers::enabled.and(server_health::up.nullable().eq(false))),
-        "unknown" => query.filter(servers::enabled.and(server_health::server_id.nullable().is_null())),
-        _ => query,
-    };
-    query = match &seek {
-        Seek::Start => query.order((sql::<Text>("lower(servers.name)"), servers::id)),
-        Seek::After((name, id)) => query
-            .filter(
-                sql::<Bool>("(lower(servers.name), servers.id) > (")
-                    .bind::<Text, _>(name.clone())
-                    .sql(", ")
-                    .bind::<Bigint, _>(id)
-                    .sql(")"),
-            )
-            .order((sql::<Text>("lower(servers.name)"), servers::id)),
-        Seek::Before((name, id)) => query
-            .filter(
-                sql::<Bool>("(lower(servers.name), servers.id) < (")
-                    .bind::<Text, _>(name.clone())
-                    .sql(", ")
-                    .bind::<Bigint, _>(id)
-                    .sql(")"),
-            )
-            .order((sql::<Text>("lower(servers.name) desc"), servers::id.desc())),
-    };
-    type Row = (Server, String, Option<bool>, String);
-    let rows: Vec<Row> = query
-        .limit(SIZE as i64 + 1)
-        .select((
-            Server::as_select(),
-            owners::name,
-            server_health::up.nullable(),
-            sql::<Text>("lower(servers.name)"),
-        ))
-        .load(db.conn())
-        .await?;
-    let page = Page::new(rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
-    let alerts = open_alerts(db, page.items.iter().map(|(server, ..)| server.id).collect()).await?;
-    let items = page.items.into_iter().map(|(server, owner_name, up, _)| {
-        let alerts = alerts.get(&server.id).copied().unwrap_or_default();
-        Listed { server, owner_name, up, alerts }
-    });
-    Ok(Page { items: items.collect(), prev: page.prev, next: page.next })
-}
-
-/// Open alerts of servers that were found through a scope.
-async fn open_alerts(db: &mut Db, ids: Vec<i64>) -> Result<HashMap<i64, OpenAlerts>> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bigint)]
-        server_id: i64,
-        #[diesel(sql_type = Bigint)]
-        count: i64,
-        #[diesel(sql_type = Bool)]
-        critical: bool,
-    }
-    let rows: Vec<Row> = diesel::sql_query(
-        "select server_id, count(*) as count, bool_or(severity = 'critical') as critical \
-         from alerts where server_id = any($1) and ended_at is null group by server_id",
-    )
-    .bind::<Array<Bigint>, _>(ids)
-    .load(db.conn())
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.server_id, OpenAlerts { count: row.count, critical: row.critical }))
-        .collect())
-}
-
-/// How many servers are in each state.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub up: i64,
-    pub down: i64,
-    pub unknown: i64,
-    pub paused: i64,
-}
-
-/// Counts the servers that the scope may see, of one owner where one is given.
-pub async fn counts(db: &mut Db, scope: &Scope, owner: Option<&Owner>) -> Result<Counts> {
-    let mut query = visible(scope);
-    if let Some(owner) = owner {
-        query = query.filter(servers::owner_id.eq(owner.id));
-    }
-    let (up, down, unknown, paused) = query
-        .select((
-            sql::<Bigint>("count(*) filter (where servers.enabled and server_health.up)"),
-            sql::<Bigint>("count(*) filter (where servers.enabled and not server_health.up)"),
-            sql::<Bigint>("count(*) filter (where servers.enabled and server_health.up is null)"),
-            sql::<Bigint>("count(*) filter (where not servers.enabled)"),
-        ))
-        .first(db.conn())
-        .await?;
-    Ok(Counts { up, down, unknown, paused })
 }
 
 /// Id and name of at most 1,000 servers of an owner, by name, for a choice.

@@ -1,14 +1,21 @@
 //! Every setting: a flag, a `PROMMGR_*` twin in the environment, and a `*_FILE` twin of that which
 //! names a file that holds the value. Read once and checked at start; an error names its setting.
 
+mod check;
+
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use url::Url;
+
+pub use self::check::{Invalid, is_label_name};
+use self::check::{
+    default_data_dir, default_public_url, given, http_url, label, networks, number, tokens, urls,
+    without_path,
+};
 
 /// The settings as they were given, unchecked. Flags win over the environment.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -112,26 +119,6 @@ pub fn with_files(
         }
     }
     invalid.into_result(args)
-}
-
-/// Settings that cannot be used, a line each, each beginning with the setting's name.
-#[derive(Debug, Default, thiserror::Error)]
-pub struct Invalid(Vec<String>);
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl Invalid {
-    fn add(&mut self, name: &str, what: impl fmt::Display) {
-        self.0.push(format!("{name}: {what}"));
-    }
-
-    fn into_result<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(value) } else { Err(self) }
-    }
 }
 
 /// The settings, checked.
@@ -246,125 +233,6 @@ impl Config {
     /// Takes one more webhook token, made by the program itself.
     pub fn add_webhook_token(&mut self, token: &str) {
         self.webhook_tokens.push(Sha256::digest(token).into());
-    }
-}
-
-/// Set, and not to nothing (compose files pass empty variables).
-fn given(setting: &Option<String>) -> Option<&str> {
-    setting.as_deref().map(str::trim).filter(|text| !text.is_empty())
-}
-
-fn default_data_dir() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    // root's home is closed to the user that PostgreSQL has to run as
-    if home.as_os_str() == "/root" || home.as_os_str().is_empty() {
-        return "/var/lib/prommgr".into();
-    }
-    std::env::var_os("XDG_DATA_HOME")
-        .filter(|dir| !dir.is_empty())
-        .map_or_else(|| home.join(".local/share"), PathBuf::from)
-        .join("prommgr")
-}
-
-fn default_public_url(listen: SocketAddr) -> Url {
-    let host = if listen.ip().is_unspecified() {
-        format!("127.0.0.1:{}", listen.port())
-    } else {
-        listen.to_string()
-    };
-    Url::parse(&format!("http://{host}/"))
-        .unwrap_or_else(|_| unreachable!("a socket address is a host and port"))
-}
-
-fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text)
-        .map_err(|error| format!("{error}; a URL such as http://127.0.0.1:9090 is needed"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err("only http:// and https:// URLs can be used".into());
-    }
-    Ok(url)
-}
-
-fn without_path(url: Url) -> Result<Url, String> {
-    if url.path() != "/" || url.query().is_some() {
-        return Err("a path cannot be used; give prommgr a host name of its own".into());
-    }
-    Ok(url)
-}
-
-fn urls(setting: &Option<String>, default: &str, name: &str, invalid: &mut Invalid) -> Vec<Url> {
-    let mut urls = Vec::new();
-    for text in given(setting).unwrap_or(default).split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        match http_url(text) {
-            Ok(url) => urls.push(url),
-            Err(why) => invalid.add(name, why),
-        }
-    }
-    urls
-}
-
-fn label(setting: &Option<String>, default: &str, name: &str, invalid: &mut Invalid) -> String {
-    let label = given(setting).unwrap_or(default);
-    if !is_label_name(label)
-        || label.starts_with("__")
-        || matches!(label, "job" | "instance" | "alertname" | "severity")
-    {
-        invalid.add(name, format!("`{label}` cannot be used as a label name of our own"));
-    }
-    label.to_owned()
-}
-
-/// Whether Prometheus 2 takes this as a label name (`[a-zA-Z_][a-zA-Z0-9_]*`).
-pub fn is_label_name(text: &str) -> bool {
-    text.chars().next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn tokens(setting: &Option<String>, invalid: &mut Invalid) -> Vec<[u8; 32]> {
-    let tokens: Vec<_> =
-        given(setting).unwrap_or("").split(',').map(str::trim).filter(|token| !token.is_empty()).collect();
-    if tokens.len() > 2 {
-        invalid.add("PROMMGR_WEBHOOK_TOKEN", "two tokens at the most, the old one and the new one");
-    }
-    if tokens.iter().any(|token| token.len() < 16) {
-        invalid.add(
-            "PROMMGR_WEBHOOK_TOKEN",
-            "a token needs 16 characters or more (openssl rand -hex 24 makes a good one)",
-        );
-    }
-    tokens.iter().map(|token| Sha256::digest(token).into()).collect()
-}
-
-fn networks(setting: &Option<String>, invalid: &mut Invalid) -> Vec<IpNet> {
-    let mut networks = Vec::new();
-    for text in given(setting).unwrap_or("").split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        match text.parse() {
-            Ok(network) => networks.push(network),
-            Err(_) => invalid.add(
-                "PROMMGR_CUSTOMER_NETWORKS",
-                format!("`{text}` is not a network such as 203.0.113.0/24"),
-            ),
-        }
-    }
-    networks
-}
-
-fn number(
-    setting: &Option<String>,
-    default: usize,
-    least: usize,
-    name: &str,
-    invalid: &mut Invalid,
-) -> usize {
-    let Some(text) = given(setting) else {
-        return default;
-    };
-    match text.parse() {
-        Ok(number) if number >= least => number,
-        _ => {
-            invalid.add(name, format!("`{text}` is not a number from {least} on"));
-            default
-        }
     }
 }
 
