@@ -71,6 +71,9 @@
     if (kind === "ok") setTimeout(() => line.remove(), 3000);
   };
 
+  // What is wrong in a form is where one goes on; in a frame the browser's autofocus comes first.
+  requestAnimationFrame(() => document.querySelector("main [aria-invalid=true]")?.focus());
+
   // Keys.
   const places = { d: "/", a: "/alerts", s: "/servers", o: "/owners", t: "/thresholds", p: "/publications" };
   let going = 0;
@@ -91,8 +94,12 @@
     }
   });
 
-  // Selects that show another page when they change; forms that are on their way.
-  document.addEventListener("change", (event) => event.target.form?.matches("[data-auto]") && event.target.form.requestSubmit());
+  // Selects that show another page when they are changed by hand; by keys one comes past every choice, so there
+  // the form's button shows itself. Forms that are on their way.
+  let keyed = false;
+  document.addEventListener("keydown", () => { keyed = true; }, true);
+  document.addEventListener("pointerdown", () => { keyed = false; }, true);
+  document.addEventListener("change", (event) => !keyed && event.target.form?.matches("[data-auto]") && event.target.form.requestSubmit());
   document.addEventListener("submit", (event) => {
     const button = event.submitter;
     if (event.target.method !== "post" || !button) return;

@@ -129,7 +129,7 @@ impl Store {
 }
 
 /// An advisory lock, held while this lives.
-pub(crate) struct Locked(#[allow(dead_code)] AsyncPgConnection);
+pub(crate) struct Locked(#[allow(dead_code, reason = "it is held, not used")] AsyncPgConnection);
 
 /// What readiness wants to know of the database.
 #[derive(Debug)]

@@ -228,6 +228,6 @@ pub async fn update(
 }
 
 async fn save(app: &App, user: &User, server: &Writable<Server>, typed: &ServerInput) -> Result<()> {
-    let new = typed.check(user.reach(app.config()), Some(&server), app.our_labels()).await?;
+    let new = typed.check(user.reach(app.config()), Some(server), app.our_labels()).await?;
     server.update(&mut app.db().await?, new, &user.actor()).await
 }
