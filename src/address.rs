@@ -107,17 +107,19 @@ fn is_special(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.octets()[0] == 0 || ip.octets()[0] >= 240
-                // metadata services outside link-local: Alibaba's and Oracle's
-                || ip == Ipv4Addr::new(100, 100, 100, 200) || ip.octets()[..3] == [192, 0, 0]
+                // metadata services outside link-local: Alibaba's, Azure's and Oracle's
+                || ip == Ipv4Addr::new(100, 100, 100, 200) || ip == Ipv4Addr::new(168, 63, 129, 16)
+                || ip.octets()[..3] == [192, 0, 0]
         }
         IpAddr::V6(ip) => {
             let s = ip.segments();
             ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local()
                 || s[0] & 0xffc0 == 0xfec0
                 || (s[0] == 0x64 && s[1] == 0xff9b) || s[0] == 0x2002 || (s[0] == 0x2001 && s[1] == 0)
-                || s[..6] == [0; 6]
-                // AWS's metadata service over IPv6
+                || s[..6] == [0; 6] || s[..6] == [0, 0, 0, 0, 0xffff, 0]
+                // metadata services over IPv6: AWS's and Google's
                 || ip == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+                || ip == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)
         }
     }
 }
@@ -173,6 +175,9 @@ mod tests {
             "64:ff9b::7f00:1",
             "2002:7f00:1::",
             "fd00:ec2::254",
+            "fd20:ce::254",
+            "168.63.129.16",
+            "::ffff:0:127.0.0.1",
             "localhost",
         ] {
             assert!(Address::parse(text).unwrap().check(reach).await.is_err(), "{text} was allowed");

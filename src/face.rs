@@ -43,7 +43,7 @@ struct FieldProblem<'a> {
 
 /// Whether programs ask here, not people.
 pub fn is_for_programs(path: &str) -> bool {
-    ["/api", "/webhook", "/sd"]
+    ["/api", "/webhook", "/sd", "/healthz", "/readyz"]
         .iter()
         .any(|room| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

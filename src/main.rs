@@ -101,7 +101,12 @@ fn start() -> Result<()> {
 }
 
 fn log(config: &Config, quiet: bool) -> Result<()> {
-    let filter: Targets = if quiet { "warn".parse()? } else { config.log.parse()? };
+    let mut filter: Targets = if quiet { "warn".parse()? } else { config.log.parse()? };
+    // its debug lines hold every parameter of every statement: hashes of passwords, whole deliveries
+    if !config.log.contains("tokio_postgres") && filter.would_enable("tokio_postgres", &tracing::Level::DEBUG)
+    {
+        filter = filter.with_target("tokio_postgres", tracing::Level::INFO);
+    }
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

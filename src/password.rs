@@ -95,7 +95,9 @@ mod tests {
     #[test]
     fn nobody_costs_what_everybody_does() {
         let nobody = PasswordHash::new(NOBODY).unwrap();
-        assert_eq!(Params::try_from(&nobody).unwrap(), Params::default());
-        assert!(nobody.salt.is_some() && nobody.hash.is_some());
+        let costs = |params: Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        assert_eq!(costs(Params::try_from(&nobody).unwrap()), costs(Params::default()));
+        assert_eq!(nobody.hash.unwrap().len(), Params::DEFAULT_OUTPUT_LEN);
+        assert!(nobody.salt.is_some());
     }
 }

@@ -51,6 +51,7 @@ impl Stack {
         }
         let token = self.dir.join("webhook-token");
         fs::write(&token, &self.webhook_token)?;
+        fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         let prometheus = PROMETHEUS_YML
             .replace("scrape_interval: 15s", "scrape_interval: 2s")
             .replace("scrape_timeout: 10s", "scrape_timeout: 2s")

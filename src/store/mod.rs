@@ -181,6 +181,10 @@ impl From<DieselError> for Error {
             DieselError::DatabaseError(_, ref info) if is_shutdown(info.message()) => {
                 Self::Unavailable("The database does not answer just now. Try again in a moment.".into())
             }
+            // a moment before 4713 BC, from a forged cursor or a filter
+            DieselError::DatabaseError(_, ref info) if info.message().contains("timestamp out of range") => {
+                Self::BadRequest("That moment is too far away.".into())
+            }
             // PostgreSQL's texts hold every character but this one
             DieselError::DatabaseError(_, ref info) if info.message().contains("invalid byte sequence") => {
                 Self::BadRequest("A text may not hold a NUL character.".into())

@@ -76,6 +76,10 @@ pub(super) fn check_external_id(text: &str, fields: &mut Fields) -> Option<Strin
     if text.chars().count() > 200 || text.chars().any(char::is_control) {
         fields.add("external_id", "At most 200 characters, on one line.");
     }
+    // Prometheus loads a rule with this character and then fails at every evaluation, for everybody
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        fields.add("external_id", "It holds a character that was not understood (\u{fffd}); type it anew.");
+    }
     (!text.is_empty()).then(|| text.to_owned())
 }
 

@@ -113,6 +113,9 @@ async fn journeys() {
         plain_http without_scripts every_page
     }
 
+    for (k, v) in browser::PROF.lock().unwrap().iter() {
+        eprintln!("P {:6.2} {:5} {k}", v.1, v.0);
+    }
     world.browser.close().await;
     world.plain.close().await;
     driver.stop().await;

@@ -121,7 +121,7 @@ fn web_and_api_never_meet() {
 fn only_the_store_knows_sql_and_it_knows_no_http() {
     for (path, code) in sources() {
         let room = room_of(&path);
-        for word in ["diesel::", "diesel_async", "jiff_diesel", "tokio_postgres"] {
+        for word in ["diesel::", "diesel_async::", "jiff_diesel::", "tokio_postgres::"] {
             assert!(room == "store" || !code.contains(word), "{path} names {word}");
         }
         for word in ["axum", "hyper", "http::"] {

@@ -123,28 +123,3 @@ fn a_value_that_is_missing_is_the_catalogues() {
     estate.set_default(cpu, Severity::Critical, critical);
     assert!(render(&estate).unwrap()[&path(cpu)].contains("> 95)"));
 }
-
-#[test]
-#[ignore = "a measurement: cargo test --release prometheus::rules -- --ignored --nocapture"]
-fn measure() {
-    for servers in [10_000_u32, 100_000] {
-        let mut estate = Snapshot::new("owner", "server");
-        for n in 0..servers / 10 {
-            for kind in KINDS.iter().take(3) {
-                let setting = on(f64::from(50 + n % 10), 60 * (1 + n % 3));
-                estate.set_owner(kind, Severity::Warning, &n.to_string(), setting);
-            }
-        }
-        for n in 0..servers {
-            let (owner, server) = ((n / 10).to_string(), n.to_string());
-            let setting = on(f64::from(60 + n % 20), 300);
-            estate.set_server(&KINDS[1], Severity::Warning, &owner, &server, setting);
-            estate.set_server(&KINDS[2], Severity::Warning, &owner, &(n % 10).to_string(), setting);
-            estate.shared_server_ids.insert((n % 10).to_string());
-        }
-        let start = std::time::Instant::now();
-        let files = render(&estate).unwrap();
-        let bytes: usize = files.values().map(String::len).sum();
-        println!("{servers} servers: {:?}, {bytes} bytes", start.elapsed());
-    }
-}

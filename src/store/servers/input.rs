@@ -10,6 +10,9 @@ use crate::config::is_label_name;
 use crate::error::{Fields, Result};
 use crate::store::owners::{check_external_id, check_line, check_text};
 
+/// Characters of the name of a label that a person sets.
+const LONGEST_LABEL_NAME: usize = 100;
+
 /// A server as it is typed. Field names are the API's.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -162,6 +165,10 @@ fn check_labels(text: &str, ours: [&str; 2]) -> Result<BTreeMap<String, String>,
                 "`{name}` is no label name: letters, digits and _, not beginning with a digit."
             ));
         }
+        // every series of the server carries it, so a long one fills Prometheus' memory
+        if name.len() > LONGEST_LABEL_NAME {
+            return Err(format!("A label name has at most {LONGEST_LABEL_NAME} characters."));
+        }
         if name.starts_with("__")
             || ours.contains(&name)
             || matches!(name, "job" | "instance" | "alertname" | "severity")
@@ -228,6 +235,7 @@ mod tests {
         ] {
             assert!(check_labels(text, ours).is_err(), "{text} was accepted");
         }
+        assert!(check_labels(&format!("{}=x", "a".repeat(101)), ours).is_err());
         let labels = check_labels("rack = 7\n\n env=prod=eu \n", ours).unwrap();
         assert_eq!(
             labels.into_iter().collect::<Vec<_>>(),
