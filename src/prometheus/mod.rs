@@ -188,6 +188,8 @@ impl Inner {
         let state = if answers.iter().any(|answer| answer.state == "refused") { "refused" } else { "failed" };
         let dir = self.dir.clone();
         let restored = tokio::task::spawn_blocking(move || files::restore(&dir, &old)).await;
+        // one that took the new rules and could not say so is to go back with the files
+        futures_util::future::join_all(self.clients.iter().map(Client::reload)).await;
         let mut reason = match restored {
             Ok(Ok(())) => "No Prometheus has it in force, so the old files were put back.".to_owned(),
             Ok(Err(error)) => {

@@ -84,7 +84,7 @@ impl ServerInput {
         }
     }
 
-    /// Checks every field. `known` is what the form changes: its address and port need no leave
+    /// Checks every field. `known` is what the form changes: where Prometheus goes needs no leave
     /// anew; `ours` are the labels that only prommgr sets.
     pub async fn check(
         &self,
@@ -108,7 +108,11 @@ impl ServerInput {
             }
             Ok(address) => {
                 let text = address.to_string();
-                let same = known.is_some_and(|server| server.address == text && server.port == port);
+                // with another path or scheme it is another request that we send there
+                let same = known.is_some_and(|server| {
+                    (server.address == text && server.port == port)
+                        && (server.scheme == self.scheme && server.metrics_path == self.metrics_path.trim())
+                });
                 if !same && let Err(why) = address.check(reach).await {
                     fields.add("address", why);
                 }
