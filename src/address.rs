@@ -61,7 +61,8 @@ impl Address {
         Ok(Self::Name(name))
     }
 
-    /// Whether `reach` allows it, after DNS for a name. A name that does not resolve yet is allowed.
+    /// Whether `reach` allows it, after DNS for a name. A name that does not resolve is refused: it might
+    /// resolve to anything later.
     pub async fn check(&self, reach: Reach<'_>) -> Result<(), String> {
         let Reach::Networks(networks) = reach else {
             return Ok(());
@@ -74,10 +75,16 @@ impl Address {
         match self {
             Self::Ip(ip) if !allowed(*ip, networks) => refused(*ip),
             Self::Ip(_) => Ok(()),
+            Self::Name(name) if name == "localhost" || name.ends_with(".localhost") => {
+                refused(Ipv4Addr::LOCALHOST.into())
+            }
             Self::Name(name) => {
-                let lookup =
-                    tokio::time::timeout(DNS_PATIENCE, tokio::net::lookup_host((name.as_str(), 0))).await;
-                let Ok(Ok(found)) = lookup else { return Ok(()) };
+                let lookup = tokio::net::lookup_host((name.as_str(), 0));
+                let Ok(Ok(found)) = tokio::time::timeout(DNS_PATIENCE, lookup).await else {
+                    return Err(
+                        "This name does not resolve. Put it into DNS first, or give its IP address.".into()
+                    );
+                };
                 match found.map(|socket| socket.ip()).find(|ip| !allowed(*ip, networks)) {
                     Some(ip) => refused(ip),
                     None => Ok(()),
@@ -179,6 +186,8 @@ mod tests {
             "168.63.129.16",
             "::ffff:0:127.0.0.1",
             "localhost",
+            "foo.localhost",
+            "does-not-resolve.invalid",
         ] {
             assert!(Address::parse(text).unwrap().check(reach).await.is_err(), "{text} was allowed");
         }

@@ -107,6 +107,10 @@ fn log(config: &Config, quiet: bool) -> Result<()> {
     {
         filter = filter.with_target("tokio_postgres", tracing::Level::INFO);
     }
+    // it warns of every cookie that is too old
+    if !config.log.contains("tower_sessions") {
+        filter = filter.with_target("tower_sessions_core", tracing::Level::ERROR);
+    }
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

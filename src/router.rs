@@ -112,15 +112,20 @@ pub fn router(app: App) -> Router {
     let origin = app.config().public_url.origin().ascii_serialization();
     let csrf = CsrfLayer::new();
     let csrf = csrf.clone().add_trusted_origin(origin).unwrap_or(csrf);
-    let mut house = Router::new();
+    let (mut people, mut programs) = (Router::new(), Router::new());
     for route in routes() {
-        house = house.route(route.path, route.handler);
+        if face::is_for_programs(route.path) {
+            programs = programs.route(route.path, route.handler);
+        } else {
+            people = people.route(route.path, route.handler);
+        }
     }
-    house
-        .fallback(async || crate::error::Error::NotFound)
-        .layer(DefaultBodyLimit::max(FORM_LIMIT))
+    people
         .layer(sessions)
         .layer(csrf)
+        .merge(programs)
+        .fallback(async || crate::error::Error::NotFound)
+        .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIME_LIMIT))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             use axum::response::IntoResponse;
@@ -135,7 +140,8 @@ pub fn router(app: App) -> Router {
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
             let id = request.headers().get(HeaderName::from_static("x-request-id")).and_then(|id| id.to_str().ok());
             tracing::debug_span!("request", method = %request.method(), path = web::redacted(request.uri().path()), id)
-        }))
+        // errors are logged at their face, once
+        }).on_failure(()))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
         .with_state(app)

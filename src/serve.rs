@@ -145,7 +145,7 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
     };
     drop(db);
     let app = App::new(config, database.store.clone())?;
-    worker::tidy(&app).await?;
+    worker::once(&app, worker::tidy(&app)).await?;
     Ok(Ready { app, listener, database, setup_url })
 }
 

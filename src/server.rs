@@ -1,5 +1,5 @@
-//! HTTP over TCP: a limit of connections, a limit of time for a request's head, and a graceful end.
-//! `axum::serve` has neither limit, so a few slow clients could hold it.
+//! HTTP over TCP: a limit of connections, limits of time for a request's head and for an answer that
+//! is not read, and a graceful end. `axum::serve` has no such limit, so a few slow clients could hold it.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +12,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// How long a client may take to send the head of a request, and stay silent between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// How long a client may leave an answer unread.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// How long requests that run may still take when the program is told to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -42,11 +45,13 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
         };
         // small answers go out at once; a socket that refuses the option is gone anyway
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_LIMIT));
         let router = router.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             router.clone().oneshot(request.map(axum::body::Body::new))
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

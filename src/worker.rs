@@ -39,7 +39,7 @@ pub async fn work(app: App, stop: CancellationToken) {
 }
 
 /// Runs a job unless another instance is at work.
-async fn once(app: &App, job: impl Future<Output = Result<()>>) -> Result<()> {
+pub(crate) async fn once(app: &App, job: impl Future<Output = Result<()>>) -> Result<()> {
     match app.store().try_locked(WORKER_LOCK).await? {
         Some(_lock) => job.await,
         None => Ok(()),

@@ -3,26 +3,27 @@
 do $$
 begin
     execute format($f$
-        create function hidden_id(n bigint) returns bigint language plpgsql immutable strict parallel safe as $body$
+        create function hidden_id(n bigint, of_table integer) returns bigint language plpgsql immutable strict parallel safe as $body$
         declare
             l bigint := (n >> 16) & 65535;
             r bigint := n & 65535;
+            t bigint := of_table::bigint << 16;
         begin
-            l := l # (hashint8extended(r, %1$s) & 65535);
-            r := r # (hashint8extended(l, %2$s) & 65535);
-            l := l # (hashint8extended(r, %3$s) & 65535);
-            r := r # (hashint8extended(l, %4$s) & 65535);
+            l := l # (hashint8extended(t | r, %1$s) & 65535);
+            r := r # (hashint8extended(t | l, %2$s) & 65535);
+            l := l # (hashint8extended(t | r, %3$s) & 65535);
+            r := r # (hashint8extended(t | l, %4$s) & 65535);
             return ((n >> 32) << 32) | (l << 16) | r;
         end
         $body$
     $f$, variadic (select array_agg(hashtextextended(gen_random_uuid()::text, 0)::text) from generate_series(1, 4)));
 end
 $$;
-comment on function hidden_id is 'Shuffles the low 32 bits of a number, one to one, with this database''s key.';
+comment on function hidden_id is 'Shuffles the low 32 bits of a number, one to one, with this database''s key; differently for each table, so that ids of two tables do not tell their order either.';
 
 create sequence owners_id_seq;
 create table owners (
-    id bigint primary key default hidden_id(nextval('owners_id_seq')),
+    id bigint primary key default hidden_id(nextval('owners_id_seq'), 1),
     external_id text collate "C" not null,
     name text not null,
     comment text not null default '',

@@ -1,6 +1,6 @@
 create sequence servers_id_seq;
 create table servers (
-    id bigint primary key default hidden_id(nextval('servers_id_seq')),
+    id bigint primary key default hidden_id(nextval('servers_id_seq'), 2),
     owner_id bigint not null references owners,
     external_id text collate "C" not null,
     name text not null,

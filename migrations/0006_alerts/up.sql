@@ -10,7 +10,7 @@ comment on table clusters is 'Alertmanager clusters. The webhook''s token names 
 create sequence alerts_id_seq;
 create table alerts (
     id bigint not null default (
-        ((extract(epoch from clock_timestamp())::bigint - 1767225600) / 3600 << 32) | (hidden_id(nextval('alerts_id_seq')) & 4294967295)
+        ((extract(epoch from clock_timestamp())::bigint - 1767225600) / 3600 << 32) | (hidden_id(nextval('alerts_id_seq'), 3) & 4294967295)
     ),
     received_at timestamptz not null default now(),
     cluster_id integer not null references clusters,

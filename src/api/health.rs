@@ -1,5 +1,7 @@
 //! For whoever watches prommgr: does the process live, and can it serve?
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -7,6 +9,9 @@ use serde::Serialize;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store;
+
+/// How long the database may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the probes answer.
 #[derive(Serialize)]
@@ -23,7 +28,10 @@ pub async fn alive() -> Json<Health> {
 
 /// `GET /readyz`: the database answers and its migrations are done; 503 otherwise.
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>> {
-    let health = store::health_of(&mut app.db().await?).await?;
+    let asked = async { store::health_of(&mut app.db().await?).await };
+    let health = tokio::time::timeout(PATIENCE, asked)
+        .await
+        .map_err(|_| Error::Unavailable("The database does not answer in time.".into()))??;
     if !health.migrated {
         return Err(Error::Unavailable(
             "Migrations have not all run; start prommgr serve or prommgr migrate.".into(),

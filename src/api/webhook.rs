@@ -1,7 +1,8 @@
 //! `POST /webhook/alertmanager`: what Alertmanager tells us, committed before it is answered.
 //! Its answers steer Alertmanager: 2xx is done, 5xx is tried again, anything else is lost for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -21,8 +22,12 @@ use crate::store::scope::All;
 
 /// Alertmanager caps nothing, and a 413 would be loss.
 pub const BODY_LIMIT: usize = 64 << 20;
+/// How long storing may take until Alertmanager is told to try again; a repeat makes no second row.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The cluster that `PROMMGR_WEBHOOK_TOKEN` names.
 const DEFAULT_CLUSTER: i32 = 1;
+/// Reports of one alert that a delivery may hold; Alertmanager sends one.
+const MOST_REPORTS: usize = 16;
 /// Characters of what names an alert; longer ones are cut, as they match nothing of ours.
 const LONGEST_KEY: usize = 500;
 
@@ -59,7 +64,10 @@ pub async fn alertmanager(State(app): State<App>, headers: HeaderMap, body: Body
         }
     });
     // whatever went wrong on our side, Alertmanager is to try again
-    match stored.await.map_err(Error::internal)? {
+    let stored = tokio::time::timeout(PATIENCE, stored)
+        .await
+        .map_err(|_| Error::Unavailable("The delivery could not be stored in time; send it again.".into()))?;
+    match stored.map_err(Error::internal)? {
         Ok(outcome) => {
             tracing::debug!(?outcome, "delivery stored");
             Ok(Json(outcome))
@@ -78,11 +86,24 @@ fn prepare(delivery: Delivery, ours: &[String; 2]) -> (Vec<Report>, Vec<Bad>) {
             "Alertmanager left alerts out; set max_alerts to 0"
         );
     }
-    let bad = delivery.bad.into_iter().map(|bad| {
-        let truncated = bad.raw.len() >= payload::RAW_MAX;
-        (format!("alert {} of the delivery: {}", bad.index + 1, bad.reason), bad.raw, truncated)
-    });
-    (delivery.alerts.into_iter().map(|report| ready(report, ours)).collect(), bad.collect())
+    let mut bad: Vec<Bad> = Vec::new();
+    for one in delivery.bad {
+        let truncated = one.raw.len() >= payload::RAW_MAX;
+        bad.push((format!("alert {} of the delivery: {}", one.index + 1, one.reason), one.raw, truncated));
+    }
+    let mut seen: HashMap<u64, usize> = HashMap::new();
+    let mut reports = Vec::with_capacity(delivery.alerts.len());
+    for report in delivery.alerts {
+        let times = seen.entry(report.fingerprint).or_default();
+        *times += 1;
+        if *times > MOST_REPORTS {
+            let reason = format!("more than {MOST_REPORTS} reports of one alert in one delivery");
+            bad.push((reason, object(&report.labels).to_string(), false));
+        } else {
+            reports.push(ready(report, ours));
+        }
+    }
+    (reports, bad)
 }
 
 fn ready(report: payload::Report, [owner, server]: &[String; 2]) -> Report {

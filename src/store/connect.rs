@@ -60,6 +60,8 @@ impl Target {
             config.application_name("prommgr");
         }
         config.connect_timeout(Duration::from_secs(5));
+        // a server that vanished without a word is noticed
+        config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(30));
         Ok(Self { config, tls, root })
     }
 }

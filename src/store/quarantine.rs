@@ -1,6 +1,9 @@
 //! What Alertmanager sent and could not be understood, kept for admins.
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 
@@ -12,6 +15,8 @@ use crate::page::{At, Page, SIZE, Seek};
 
 /// Bytes of a body that are kept.
 const LONGEST_BODY: usize = 1 << 20;
+/// What of a body is read for a list.
+const BODY_SHOWN: &str = "left(quarantine.body, 4097)";
 /// Rows that are kept, the newest.
 const MOST: i64 = 1000;
 
@@ -23,6 +28,8 @@ pub struct Kept {
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     pub received_at: Timestamp,
     pub reason: String,
+    /// Its first characters, as many as a page shows and one.
+    #[diesel(select_expression = sql(BODY_SHOWN), select_expression_type = SqlLiteral<Text>)]
     pub body: String,
     pub truncated: bool,
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::person;
 
 /// How long a page may take to say what is expected of it; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Things of a page by their accessible names.
@@ -79,8 +79,6 @@ pub struct Browser {
     pub base: String,
 }
 
-pub static PROF: std::sync::Mutex<std::collections::BTreeMap<String, (u32, f64)>> =
-    std::sync::Mutex::new(std::collections::BTreeMap::new());
 impl Browser {
     /// Opens one; with scripts forbidden it is a browser as some people have it.
     pub async fn open(driver: &Driver, base: String, profile: &Path, scripts: bool) -> Self {
@@ -120,27 +118,13 @@ impl Browser {
         browser
     }
 
+    /// Closes it; one that does not answer ends with chromedriver.
     pub async fn close(self) {
-        self.call(Method::DELETE, "", Value::Null).await.unwrap();
+        let _ = tokio::time::timeout(PATIENCE, self.call(Method::DELETE, "", Value::Null)).await;
     }
 
     /// One WebDriver command: its value, or what chromedriver says is wrong.
     async fn call(&self, method: Method, command: &str, body: Value) -> Result<Value, String> {
-        let t0 = std::time::Instant::now();
-        let key = format!(
-            "{} {} {}",
-            command.rsplit('/').next().unwrap_or(""),
-            body.get("cmd").and_then(Value::as_str).unwrap_or(""),
-            body.get("script")
-                .and_then(Value::as_str)
-                .map(|s| if s.len() > 500000 {
-                    "AXE".into()
-                } else {
-                    s.lines().last().unwrap_or("").chars().take(40).collect::<String>()
-                })
-                .unwrap_or_default()
-                + body.get("type").and_then(Value::as_str).unwrap_or("")
-        );
         let mut request = self.http.request(method, format!("{}{command}", self.session));
         if !body.is_null() {
             request = request.json(&body);
@@ -152,12 +136,6 @@ impl Browser {
             .json()
             .await
             .map_err(|error| error.to_string())?;
-        {
-            let mut m = PROF.lock().unwrap();
-            let e = m.entry(key).or_insert((0u32, 0f64));
-            e.0 += 1;
-            e.1 += t0.elapsed().as_secs_f64();
-        }
         let value = answer["value"].clone();
         match value["error"].as_str() {
             Some(error) => Err(format!("{error}: {}", value["message"].as_str().unwrap_or_default())),

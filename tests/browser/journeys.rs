@@ -34,7 +34,6 @@ pub async fn first_admin(world: &World) {
     browser.press("root").await;
     browser.press("Log out").await;
     browser.at("/login").await;
-    look_at(browser, "login").await;
     log_in(browser, "wrong").await;
     browser.reads("[role=alert]", &["That name and password do not belong together."]).await;
     browser.holds_value("Name", "root").await;
@@ -71,13 +70,11 @@ pub async fn first_steps(world: &World) {
     browser.press("Add server").await;
     browser.says("web-1 is added.").await;
     browser.at_one_of("/servers").await;
-    look_at(browser, "server-new").await;
     browser.go("/").await;
     browser.press("Look and publish").await;
     browser.at("/publications").await;
     browser.says("The first publication: the built-in rules and 1 server").await;
     browser.holds("document.querySelectorAll('details.diff').length > 1").await;
-    look_at(browser, "publications-first").await;
     browser.press("Publish").await;
     browser.at_one_of("/publications").await;
     browser.says("In force").await;
@@ -185,7 +182,6 @@ pub async fn alerts(world: &World) {
     let browser = &world.browser;
     browser.go("/alerts").await;
     browser.says("No alerts so far").await;
-    look_at(browser, "alerts-none").await;
     assert_eq!(world.deliver(delivery()).await, 200);
     assert_eq!(world.deliver("{ this is not JSON".into()).await, 400);
     browser.reload().await;
@@ -248,7 +244,6 @@ pub async fn thresholds(world: &World) {
     browser.press(save).await;
     browser.reads(&source, &["Nordwind"]).await;
     browser.holds_value(value, "61").await;
-    look_at(browser, "thresholds-owner").await;
     browser.press("Reset High CPU use, warning to above 85 % for 5m").await;
     browser.reads(&source, &["Default"]).await;
     browser.holds_value(value, "85").await;

@@ -12,7 +12,7 @@ mod person;
 mod stage;
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,10 +42,7 @@ impl World {
 
     /// Walks a journey. When it fails, pictures of both browsers are saved.
     async fn walk(&self, name: &str, journey: impl Future<Output = ()>) {
-        let t = std::time::Instant::now();
-        let r = AssertUnwindSafe(journey).catch_unwind().await;
-        eprintln!("T {name} {:?}", t.elapsed());
-        let Err(panic) = r else { return };
+        let Err(panic) = AssertUnwindSafe(journey).catch_unwind().await else { return };
         let mut seen = Vec::new();
         for (browser, who) in [(&self.browser, "browser"), (&self.plain, "plain")] {
             match tokio::time::timeout(
@@ -106,21 +103,23 @@ async fn journeys() {
     let world = World { stack, setup_link, browser, plain };
 
     macro_rules! walk {
-        ($($journey:ident)*) => { $( world.walk(stringify!($journey), journeys::$journey(&world)).await; )* };
+        ($($journey:ident)*) => { async { $( world.walk(stringify!($journey), journeys::$journey(&world)).await; )* } };
     }
-    walk! {
+    let journeys = walk! {
         first_admin first_steps bad_form remove_and_undo search_as_you_type alerts thresholds theme keys phone
         plain_http without_scripts every_page
-    }
+    };
+    let walked = AssertUnwindSafe(journeys).catch_unwind().await;
 
-    for (k, v) in browser::PROF.lock().unwrap().iter() {
-        eprintln!("P {:6.2} {:5} {k}", v.1, v.0);
-    }
+    // whatever came of it, all of them end before their folder goes
     world.browser.close().await;
     world.plain.close().await;
     driver.stop().await;
     for child in children {
         stop(child).await.unwrap();
+    }
+    if let Err(panic) = walked {
+        resume_unwind(panic);
     }
 }
 

@@ -132,6 +132,7 @@ fn times() {
     // Before it began.
     let clamped = ends(json!("2026-11-22T09:00:00Z"));
     assert_eq!(clamped, at("2026-11-22T10:00:00Z"));
+    assert_eq!(ends(json!("2036-01-01T00:00:00Z")), received(), "nothing has ended in the future");
     let firing = json!({"status": "firing", "endsAt": "2026-11-22T11:00:00Z"});
     assert_eq!(good(firing).ends_at, None);
 
@@ -256,12 +257,14 @@ proptest! {
         let time = |micros| Timestamp::from_microsecond(micros).unwrap();
         let starts_at = time(start);
         let ends_at = length.map(|length| time(start + length));
+        // nothing has ended in the future
+        let ended_at = ends_at.map(|end| end.min(received()).max(starts_at));
         let report = Report {
             fingerprint: fingerprint::of(&labels),
             labels,
             annotations,
             starts_at,
-            ends_at,
+            ends_at: ended_at,
             generator_url: Some("http://p/?q=1".to_owned()),
         };
         let sent = json!({
