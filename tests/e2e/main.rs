@@ -11,6 +11,7 @@ use std::time::Duration;
 use person::{Person, until};
 use prommgr::demo::stack::{Stack, free_port, stop};
 use prommgr::leash::{Leash, Spec};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A folder that is removed when the test ends.
 struct Folder(PathBuf);
@@ -126,10 +127,26 @@ async fn the_main_job() {
     let down = [("rule", "service_down"), ("severity", "critical"), ("hold", "2s"), ("enabled", "on")];
     root.post("/thresholds", &down).await;
 
+    // another customer's exporter sends what would make two alerts of one and so stop the rules for all
+    let hostile = hostile_exporter().await.to_string();
+    root.post("/owners", &[("name", "Raider"), ("external_id", "66")]).await.says("Raider");
+    let raider = root.get("/owners").await.link_to("/owners/", "Raider");
+    let raider = raider.trim_start_matches("/owners/").to_owned();
+    let raid =
+        [("owner_id", raider.as_str()), ("name", "raid-1"), ("address", "127.0.0.1"), ("port", &hostile)];
+    let rest = [("enabled", "on"), ("job", "node"), ("scheme", "http"), ("metrics_path", "/metrics")];
+    root.post("/servers", &[&raid[..], &rest[..]].concat()).await.says("raid-1");
+    let raid = root.get("/servers").await.link_to("/servers/", "raid-1");
+
     // published, in force, scraped
     root.publish().await.says("In force");
     until("the target is up", Duration::from_secs(60), async || {
         root.get(&server).await.state().filter(|word| word == "Up")
+    })
+    .await;
+
+    until("the hostile target is scraped", Duration::from_secs(60), async || {
+        root.get(&raid).await.state().filter(|word| word == "Up")
     })
     .await;
 
@@ -211,4 +228,28 @@ async fn the_main_job() {
 fn kill(pid: u32) {
     let status = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
     assert!(status.success());
+}
+
+/// An exporter whose series carry the labels that alerts are given; its port.
+async fn hostile_exporter() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let names = ["up", "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"];
+    let series = ["alertname", "severity"].map(|label| {
+        let twice = names.map(|name| format!("{name}{{{label}=\"a\"}} 0\n{name}{{{label}=\"b\"}} 0\n"));
+        twice.concat()
+    });
+    let body = series.concat();
+    let length = body.len();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n";
+    let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 4096];
+            if stream.read(&mut asked).await.is_ok() {
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    port
 }
