@@ -9,6 +9,7 @@ mod journeys;
 #[path = "../e2e/person.rs"]
 #[allow(dead_code, reason = "the end-to-end test uses the rest")]
 mod person;
+#[path = "../e2e/stage.rs"]
 mod stage;
 
 use std::any::Any;

@@ -3,69 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod person;
+mod stage;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use person::{Person, until};
-use prommgr::demo::stack::{Stack, free_port, stop};
-use prommgr::leash::{Leash, Spec};
+use prommgr::demo::stack::stop;
+use stage::{Folder, setup_link, stack, start_prommgr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// A folder that is removed when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let dir = std::env::temp_dir().join(format!("prommgr-e2e-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-async fn start_prommgr(stack: &Stack) -> Leash {
-    let dir = &stack.dir;
-    let flag = |name: &str, value: String| format!("--{name}={value}").into();
-    let mut prommgr = Leash::spawn(Spec {
-        program: env!("CARGO_BIN_EXE_prommgr").into(),
-        args: vec![
-            "serve".into(),
-            flag("listen", stack.prommgr.to_string()),
-            flag("data-dir", dir.join("data").display().to_string()),
-            flag("prom-dir", stack.prom_dir.display().to_string()),
-            flag("prometheus-url", format!("http://127.0.0.1:{}", stack.prometheus)),
-            flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)),
-            flag("webhook-token", stack.webhook_token.clone()),
-        ],
-        log: dir.join("prommgr.log"),
-        ..Spec::default()
-    })
-    .unwrap();
-    let http = person::http();
-    let ready = format!("http://{}/readyz", stack.prommgr);
-    until("prommgr is ready", Duration::from_secs(60), async || {
-        if let Some(ended) = prommgr.try_wait().unwrap() {
-            panic!("prommgr ended: {ended}");
-        }
-        http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()).then_some(())
-    })
-    .await;
-    prommgr
-}
-
-fn setup_link(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap();
-    let link =
-        text.split_whitespace().find(|word| word.contains("/setup/")).expect("the setup link is printed");
-    link.to_owned()
-}
 
 /// Every file below `targets/` and `rules/` with its bytes.
 fn published(prom: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -82,17 +28,8 @@ fn published(prom: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_main_job() {
-    let folder = Folder::new();
-    let stack = Stack {
-        dir: folder.0.clone(),
-        prom_dir: folder.0.join("prom"),
-        prommgr: SocketAddr::from(([127, 0, 0, 1], free_port(0).unwrap())),
-        webhook_token: "end-to-end-webhook-token".into(),
-        prometheus: free_port(0).unwrap(),
-        alertmanager: free_port(0).unwrap(),
-        node_exporter: free_port(0).unwrap(),
-    };
-    stack.write().unwrap();
+    let folder = Folder::new("e2e");
+    let stack = stack(&folder);
     let prometheus = stack.start_prometheus().await.unwrap();
     let alertmanager = stack.start_alertmanager().await.unwrap();
     let node_exporter = stack.start_node_exporter().await.unwrap();
