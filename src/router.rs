@@ -134,7 +134,7 @@ pub fn router(app: App) -> Router {
             crate::error::Error::internal(format!("a panic: {}", text.unwrap_or_default())).into_response()
         }))
         .layer(middleware::from_fn_with_state(app.clone(), face::dress))
-        .layer(middleware::from_fn(web::shield::raise))
+        .layer(middleware::from_fn_with_state(app.clone(), web::shield::raise))
         .layer(CompressionLayer::new())
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {

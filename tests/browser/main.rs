@@ -1,7 +1,6 @@
 //! What people do, in a real Chromium, against a real prommgr with a real Prometheus: one browser
 //! with scripts and one without share a stack, and a journey goes on where the one before ended.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
-#![allow(unreachable_pub, reason = "nothing is reachable from outside a test binary")]
 
 mod audit;
 mod browser;
@@ -56,6 +55,10 @@ impl World {
                 Ok(Err(error)) => seen.push(error),
                 Err(_) => seen.push(format!("the {who} does not answer")),
             }
+        }
+        if let Err(error) = person::http().get(format!("http://{}/healthz", self.stack.prommgr)).send().await
+        {
+            seen.push(format!("prommgr does not answer: {error}"));
         }
         let log = saved().join(format!("{name}-prommgr.log"));
         if std::fs::copy(self.stack.dir.join("prommgr.log"), &log).is_ok() {

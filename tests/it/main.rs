@@ -1,7 +1,6 @@
 //! The house from outside: every noun at its doors, on a real PostgreSQL, each test with a database of
 //! its own. `house.rs` is what the tests live in, `strangers.rs` walks every URL.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
-#![allow(unreachable_pub, reason = "nothing is reachable from outside a test binary")]
 
 mod alertmanager;
 mod cluster;

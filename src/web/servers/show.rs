@@ -130,7 +130,7 @@ impl Known {
         match self.up.filter(|_| self.fresh) {
             Some(_) if !server.enabled => "Prometheus watches it until the next publication.".into(),
             None if !server.enabled => "It is not scraped, and nothing alerts.".into(),
-            Some(true) => "Prometheus reaches it.".into(),
+            Some(true) => "It answers Prometheus.".into(),
             Some(false) => format!(
                 "Prometheus does not reach it at {}. Check that the exporter runs and that the port is open.",
                 url(server)
