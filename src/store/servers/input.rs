@@ -223,6 +223,17 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn an_external_id_that_prometheus_cannot_read_back_is_refused() {
+        let input = ServerInput {
+            name: "web".into(),
+            address: "192.0.2.7".into(),
+            external_id: "4386\u{fffd}".into(),
+            ..ServerInput::default()
+        };
+        assert_eq!(refused(input).await, ["external_id"]);
+    }
+
     #[test]
     fn labels_that_give_power_are_refused() {
         let ours = ["cloudnet_owner_id", "cloudnet_server_id"];
