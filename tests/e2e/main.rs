@@ -114,7 +114,7 @@ async fn the_main_job() {
     // a threshold that any machine exceeds, for this owner, and back
     let cpu = |value: &'static str, enabled: bool| {
         let mut form = vec![
-            ("rule", "mem_threshold_exceeded"),
+            ("rule", "cpu_threshold_exceeded"),
             ("severity", "warning"),
             ("value", value),
             ("hold", "0s"),
@@ -127,14 +127,14 @@ async fn the_main_job() {
     };
     root.post("/thresholds", &cpu("1", true)).await;
     root.publish().await.says("In force");
-    let alert = until("the memory alert fires", Duration::from_secs(60), async || {
-        root.get("/alerts?state=open&rule=mem_threshold_exceeded").await.first_link("/alerts/")
+    let alert = until("the CPU alert fires", Duration::from_secs(60), async || {
+        root.get("/alerts?state=open&rule=cpu_threshold_exceeded").await.first_link("/alerts/")
     })
     .await;
     assert_eq!(root.get(&alert).await.state().as_deref(), Some("Warning"));
     root.post("/thresholds/reset", &cpu("", false)).await;
     root.publish().await.says("In force");
-    until("the memory alert is resolved", Duration::from_secs(60), async || {
+    until("the CPU alert is resolved", Duration::from_secs(60), async || {
         root.get(&alert).await.state().filter(|word| word == "Resolved")
     })
     .await;
