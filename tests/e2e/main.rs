@@ -171,9 +171,9 @@ fn kill(pid: u32) {
 async fn hostile_exporter() -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let names = ["up", "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"];
+    let names = ["up{", "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\","];
     let series = ["alertname", "severity"].map(|label| {
-        let twice = names.map(|name| format!("{name}{{{label}=\"a\"}} 0\n{name}{{{label}=\"b\"}} 0\n"));
+        let twice = names.map(|name| format!("{name}{label}=\"a\"}} 0\n{name}{label}=\"b\"}} 0\n"));
         twice.concat()
     });
     let body = series.concat();
