@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::Result;
 use crate::prometheus::Publisher;
+use crate::store::scope::Writing;
 use crate::store::{Db, Store};
 
 /// The program's state: cheap to clone, the same for every request.
@@ -34,9 +35,14 @@ impl App {
         &self.0.store
     }
 
-    /// A connection to the database.
-    pub async fn db(&self) -> Result<Db> {
-        self.0.store.db().await
+    /// A connection for those who come to the door: people, sessions, tokens and links, no tenant's row.
+    pub async fn door(&self) -> Result<Db> {
+        self.0.store.door().await
+    }
+
+    /// A connection that reaches what somebody may see and change, and nothing else: `app.db(&user)`.
+    pub async fn db(&self, rights: impl Into<Writing>) -> Result<Db> {
+        self.0.store.db(rights).await
     }
 
     /// What publishes.

@@ -190,7 +190,8 @@ async fn user(config: &Config, command: UserCommand) -> Result<()> {
 
 async fn change_user(database: &Database, command: UserCommand, password: String) -> Result<()> {
     let all = All::operator();
-    let mut db = database.store.db().await?;
+    let mut db = database.store.db(all).await?;
+    let by = Actor::command_line();
     let missing = |name: &str, error: error::Error| match error {
         error::Error::NotFound => anyhow::anyhow!("there is no user {name}"),
         other => other.into(),
@@ -199,7 +200,7 @@ async fn change_user(database: &Database, command: UserCommand, password: String
         UserCommand::Create { name, admin, owner } => {
             let nothing = !admin && owner.is_none();
             let new = NewUser::check(&name, password, admin, owner).await?;
-            users::create(&mut db, all, new).await?;
+            users::create(&mut db, all, new, &by).await?;
             println!(
                 "{name} can log in{}",
                 if nothing { ", but sees nothing: give --admin or --owner for that." } else { "." }
@@ -216,11 +217,13 @@ async fn change_user(database: &Database, command: UserCommand, password: String
             }
         }
         UserCommand::Disable { name } => {
-            users::disable(&mut db, all, &name).await.map_err(|error| missing(&name, error))?;
+            let user =
+                users::by_name(&mut db, &name).await?.with_context(|| format!("there is no user {name}"))?;
+            users::disable(&mut db, all, user.id, &by).await?;
             println!("{name} is locked out.");
         }
         UserCommand::SetPassword { name } => {
-            users::set_password(&mut db, all, &name, password)
+            users::set_password(&mut db, all, &name, password, &by)
                 .await
                 .map_err(|error| missing(&name, error))?;
             println!("{name} has another password.");
@@ -256,7 +259,8 @@ async fn publish(config: Config, dry_run: bool) -> Result<()> {
 }
 
 async fn preview(app: &App) -> Result<()> {
-    let preview = app.publisher().preview(&mut app.db().await?, All::operator()).await?;
+    let all = All::operator();
+    let preview = app.publisher().preview(&mut app.db(all).await?, all).await?;
     for change in &preview.changes {
         println!("{} ({})", change.summary, change.user_name);
     }
@@ -278,7 +282,7 @@ async fn preview(app: &App) -> Result<()> {
 async fn publish_now(app: &App) -> Result<()> {
     let all = All::operator();
     let id = app.publisher().publish(all, &Actor::command_line()).await?;
-    let mut db = app.db().await?;
+    let mut db = app.db(all).await?;
     let publication = publications::find(&mut db, all, id).await?;
     for answer in publications::answers(&mut db, all, id).await? {
         let what = if answer.reason.is_empty() { answer.state.replace('_', " ") } else { answer.reason };

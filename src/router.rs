@@ -21,14 +21,14 @@ use crate::api;
 use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
-use crate::web::{self, alerts, dashboard, login, owners, publications, servers, theme, thresholds};
+use crate::web::{self, alerts, dashboard, login, looking, owners, publications, servers, theme, thresholds};
 
 /// A session that nobody uses ends after so many days.
 const SESSION_DAYS: i64 = 14;
 /// How long an answer may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Forms are small.
-const FORM_LIMIT: usize = 1 << 20;
+pub(crate) const FORM_LIMIT: usize = 1 << 20;
 
 /// Who may open a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,17 @@ pub struct Route {
     /// The methods it takes.
     pub methods: &'static [&'static str],
     pub door: Door,
+    /// Unsafe methods ask for the password again when it was last given a while ago.
+    pub sudo: bool,
     handler: MethodRouter<App>,
+}
+
+impl Route {
+    /// With [`Route::sudo`].
+    #[must_use]
+    fn sudo(self) -> Self {
+        Self { sudo: true, ..self }
+    }
 }
 
 const GET: &[&str] = &["GET"];
@@ -60,13 +70,14 @@ const BOTH: &[&str] = &["GET", "POST"];
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     use Door::{Admin, Open, User, Webhook};
-    let route = |path, methods, door, handler| Route { path, methods, door, handler };
+    let route = |path, methods, door, handler| Route { path, methods, door, sudo: false, handler };
     vec![
         route("/",                           GET,  User,    get(dashboard::show)),
         route("/login",                      BOTH, Open,    get(login::form).post(login::log_in)),
         route("/logout",                     POST, Open,    post(login::log_out)),
         route("/setup/{secret}",             BOTH, Open,    get(login::setup_form).post(login::set_up)),
         route("/theme",                      POST, Open,    post(theme::choose)),
+        route("/view",                       BOTH, User,    get(looking::show).post(looking::choose)),
         route("/owners",                     BOTH, User,    get(owners::list).post(owners::create)),
         route("/owners/new",                 GET,  Admin,   get(owners::new)),
         route("/owners/{id}",                BOTH, User,    get(owners::show).post(owners::update)),
@@ -117,7 +128,9 @@ pub fn router(app: App) -> Router {
         if face::is_for_programs(route.path) {
             programs = programs.route(route.path, route.handler);
         } else {
-            people = people.route(route.path, route.handler);
+            let ask = middleware::from_fn_with_state(app.clone(), web::sudo::ask);
+            let handler = if route.sudo { route.handler.layer(ask) } else { route.handler };
+            people = people.route(route.path, handler);
         }
     }
     people

@@ -131,7 +131,7 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
     if ran > 0 {
         tracing::info!(migrations = ran, "the tables are up to date");
     }
-    let mut db = database.store.db().await?;
+    let mut db = database.store.door().await?;
     if crate::store::health_of(&mut db).await?.unbound {
         tracing::warn!(
             "the database role is a superuser or bypasses row-level security; use an ordinary role"

@@ -54,7 +54,7 @@ pub async fn watch(app: &App) -> Result<()> {
     let asked = app.publisher().clients().iter().map(|client| client.up(owner, server));
     let answers = futures_util::future::join_all(asked).await;
     let mut up: HashMap<(String, String), bool> = HashMap::new();
-    let mut db = app.db().await?;
+    let mut db = app.db(all).await?;
     let mut answered = false;
     let mut urls = Vec::new();
     for (client, answer) in app.publisher().clients().iter().zip(answers) {
@@ -83,7 +83,7 @@ pub async fn watch(app: &App) -> Result<()> {
 /// Makes partitions ahead, adopts alerts, forgets sessions and quarantine that are old.
 pub async fn tidy(app: &App) -> Result<()> {
     let all = All::operator();
-    let mut db = app.db().await?;
+    let mut db = app.db(all).await?;
     if let Err(error) = intake::make_partitions(&mut db, all, Timestamp::now()).await {
         // the default partition takes the rows meanwhile
         tracing::warn!(%error, "a month's partition could not be made");

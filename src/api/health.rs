@@ -28,7 +28,7 @@ pub async fn alive() -> Json<Health> {
 
 /// `GET /readyz`: the database answers and its migrations are done; 503 otherwise.
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>> {
-    let asked = async { store::health_of(&mut app.db().await?).await };
+    let asked = async { store::health_of(&mut app.door().await?).await };
     let health = tokio::time::timeout(PATIENCE, asked)
         .await
         .map_err(|_| Error::Unavailable("The database does not answer in time.".into()))??;

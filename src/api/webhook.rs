@@ -52,11 +52,10 @@ pub async fn alertmanager(State(app): State<App>, headers: HeaderMap, body: Body
     .map_err(Error::internal)?;
     // what must finish does not live in the request's future, which ends when the client goes
     let stored = tokio::spawn(async move {
-        let mut db = app.db().await?;
+        let all = All::operator();
+        let mut db = app.db(all).await?;
         match parsed {
-            Ok((reports, bad)) => {
-                intake::store(&mut db, All::operator(), DEFAULT_CLUSTER, reports, &bad).await
-            }
+            Ok((reports, bad)) => intake::store(&mut db, all, DEFAULT_CLUSTER, reports, &bad).await,
             Err(refused) => {
                 quarantine::keep(&mut db, DEFAULT_CLUSTER, &refused.to_string(), &bytes).await?;
                 Err(Error::BadRequest(refused.to_string()))

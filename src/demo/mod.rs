@@ -103,7 +103,7 @@ pub async fn run(mut config: Config, fresh: bool, stop: CancellationToken, say: 
 
 /// The folder has everything in force from the start, whatever was changed while it was off.
 async fn publish(publisher: &Publisher) -> Result<()> {
-    publisher.publish(All::operator(), &Actor { id: None, name: "demo".into() }).await?;
+    publisher.publish(All::operator(), &Actor::program("demo")).await?;
     Ok(())
 }
 

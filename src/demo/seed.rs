@@ -41,8 +41,8 @@ pub struct Passwords {
 /// Fills an empty database.
 pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Result<()> {
     let all = All::operator();
-    let by = Actor { id: None, name: "demo".into() };
-    let mut db = app.db().await?;
+    let by = Actor::program("demo");
+    let mut db = app.db(all).await?;
     for (external_id, name, comment) in OWNERS {
         let input =
             OwnerInput { name: name.into(), external_id: external_id.into(), comment: comment.into() };
@@ -84,17 +84,17 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
     acme.set_threshold(&mut db, threshold("cpu_threshold_exceeded", "warning", "60", "30s").check()?, &by)
         .await?;
     let admin = NewUser::check("admin", passwords.admin.clone(), true, None).await?;
-    users::create(&mut db, all, admin).await?;
+    users::create(&mut db, all, admin, &by).await?;
     let customer =
         NewUser::check("nordwind", passwords.customer.clone(), false, Some(CUSTOMER.into())).await?;
-    users::create(&mut db, all, customer).await?;
+    users::create(&mut db, all, customer, &by).await?;
     Ok(())
 }
 
 /// Points the demo's servers to where node_exporter is now, when its usual port was taken.
 pub async fn follow(app: &App, node_exporter: u16) -> Result<()> {
     let all = All::operator();
-    let mut db = app.db().await?;
+    let mut db = app.db(all).await?;
     for (owner, external_id, _, _, port, ..) in SERVERS {
         let found = servers::by_external_ids(&mut db, all, owner, external_id).await?;
         let Some(server) = found.filter(|server| port == 0 && server.port != i32::from(node_exporter)) else {
@@ -103,7 +103,7 @@ pub async fn follow(app: &App, node_exporter: u16) -> Result<()> {
         let input = ServerInput { port: node_exporter.to_string(), ..ServerInput::of(&server) };
         let new =
             input.check(Reach::Any(all), None, app.our_labels()).await.context("a server of the demo")?;
-        let by = Actor { id: None, name: "demo".into() };
+        let by = Actor::program("demo");
         servers::find_rw(&mut db, &all.into(), server.id).await?.update(&mut db, new, &by).await?;
     }
     Ok(())

@@ -142,7 +142,7 @@ impl Inner {
         begun: oneshot::Sender<i64>,
     ) -> Result<i64> {
         let _lock = publications::lock(&self.store).await?;
-        let mut db = self.store.db().await?;
+        let mut db = self.store.db(all).await?;
         let wanted = publications::wanted(&mut db, all).await?;
         let latest = publications::latest(&mut db, all).await?.unwrap_or_default();
         let files = self.render(&wanted, &latest)?;
@@ -155,8 +155,11 @@ impl Inner {
         let id = publications::begin(&mut db, all, by, &revision, wanted.servers.len(), &files).await?;
         // nobody may be waiting any more
         let _ = begun.send(id);
+        // Prometheus takes its time; no connection waits for it
+        drop(db);
         let (state, reason, answers) = self.put_in_force(&files).await;
         tracing::info!(publication = id, state, reason, by = by.name, "published");
+        let mut db = self.store.db(all).await?;
         publications::finish(&mut db, all, id, state, &reason, &answers, &wanted).await?;
         Ok(id)
     }

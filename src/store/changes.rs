@@ -1,5 +1,7 @@
 //! What was changed since the last publication, in words, and by whom.
 
+use std::net::IpAddr;
+
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
@@ -15,12 +17,21 @@ pub struct Actor {
     /// `None`: the command line or the program itself.
     pub id: Option<i64>,
     pub name: String,
+    /// Where the request came from; `None`: not over the network.
+    pub from: Option<IpAddr>,
+    /// How: empty in a browser, else as `token deploy` or `command line`.
+    pub through: String,
 }
 
 impl Actor {
     /// Somebody at the operator's shell.
     pub fn command_line() -> Self {
-        Self { id: None, name: "command line".into() }
+        Self::program("command line")
+    }
+
+    /// A part of the program that acts on nobody's behalf.
+    pub fn program(name: &str) -> Self {
+        Self { id: None, name: name.to_owned(), from: None, through: String::new() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Text};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
 use super::Db;
@@ -39,11 +39,10 @@ pub async fn note(db: &mut Db, _: All, up: &HashMap<(String, String), bool>) -> 
         servers.push(server);
         states.push(*state);
     }
-    db.conn()
-        .transaction(async |conn| {
+    db.transaction(async |conn| {
             diesel::sql_query(
                 "create temporary table seen on commit drop as \
-                 select s.id, x.up from unnest($1, $2, $3) x(owner, server, up) \
+                 select s.id, s.owner_id, x.up from unnest($1, $2, $3) x(owner, server, up) \
                  join owners o on o.external_id = x.owner and o.removed_at is null \
                  join servers s on s.owner_id = o.id and s.external_id = x.server and s.removed_at is null",
             )
@@ -53,7 +52,7 @@ pub async fn note(db: &mut Db, _: All, up: &HashMap<(String, String), bool>) -> 
             .execute(conn)
             .await?;
             diesel::sql_query(
-                "insert into server_health (server_id, up) select id, up from seen order by id \
+                "insert into server_health (server_id, owner_id, up) select id, owner_id, up from seen order by id \
                  on conflict (server_id) do update set up = excluded.up, changed_at = now() \
                  where server_health.up is distinct from excluded.up",
             )
@@ -71,23 +70,19 @@ pub async fn note(db: &mut Db, _: All, up: &HashMap<(String, String), bool>) -> 
 
 /// Notes whether a Prometheus answered.
 pub async fn note_prometheus(db: &mut Db, _: All, url: &str, error: Option<&str>) -> Result<()> {
-    diesel::sql_query(
+    let noted = diesel::sql_query(
         "insert into prometheus_health (url, seen_at, error) values ($1, case when $2 = '' then now() end, $2) \
          on conflict (url) do update set error = $2, seen_at = case when $2 = '' then now() else prometheus_health.seen_at end",
     )
     .bind::<Text, _>(url)
-    .bind::<Text, _>(error.unwrap_or(""))
-    .execute(db.conn())
-    .await?;
-    Ok(())
+    .bind::<Text, _>(error.unwrap_or(""));
+    db.transaction(async |conn| Ok(noted.execute(conn).await.map(drop)?)).await
 }
 
 /// Forgets Prometheis that are no longer configured.
 pub async fn keep_only(db: &mut Db, _: All, urls: &[String]) -> Result<()> {
-    diesel::delete(prometheus_health::table.filter(prometheus_health::url.ne_all(urls)))
-        .execute(db.conn())
-        .await?;
-    Ok(())
+    let others = diesel::delete(prometheus_health::table.filter(prometheus_health::url.ne_all(urls)));
+    db.transaction(async |conn| Ok(others.execute(conn).await.map(drop)?)).await
 }
 
 /// Every configured Prometheus.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Integer, Jsonb, Nullable, Text, Timestamptz};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
 
@@ -55,18 +55,17 @@ pub async fn store(
     reports: Vec<Report>,
     bad: &[(String, String, bool)],
 ) -> Result<Outcome> {
-    db.conn()
-        .transaction(async |conn| {
-            let mut outcome = Outcome { quarantined: bad.len(), ..Outcome::default() };
-            if !bad.is_empty() {
-                quarantine::keep_all(conn, cluster, bad).await?;
-            }
-            for wave in waves(reports) {
-                store_wave(conn, cluster, &wave, &mut outcome).await?;
-            }
-            Ok(outcome)
-        })
-        .await
+    db.transaction(async |conn| {
+        let mut outcome = Outcome { quarantined: bad.len(), ..Outcome::default() };
+        if !bad.is_empty() {
+            quarantine::keep_all(conn, cluster, bad).await?;
+        }
+        for wave in waves(reports) {
+            store_wave(conn, cluster, &wave, &mut outcome).await?;
+        }
+        Ok(outcome)
+    })
+    .await
 }
 
 /// Splits reports so that no wave has two of one alert; each wave is in key order.
@@ -304,7 +303,33 @@ pub(super) async fn adopt(conn: &mut AsyncPgConnection, owner: Option<i64>) -> R
 
 /// Adopts what came in while its owner or server was being made. A step of the worker.
 pub async fn adopt_all(db: &mut Db, _: All) -> Result<usize> {
-    adopt(db.conn(), None).await
+    db.transaction(async |conn| adopt(conn, None).await).await
+}
+
+/// Makes a partition. It is reached through its table only: the policies are there.
+async fn make_partition(conn: &mut AsyncPgConnection, name: &str, from: &str, to: &str) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct There {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        there: bool,
+    }
+    let there: There = diesel::sql_query("select to_regclass($1) is not null as there")
+        .bind::<Text, _>(name)
+        .get_result(conn)
+        .await?;
+    if there.there {
+        return Ok(());
+    }
+    for sql in [
+        format!(
+            "create table if not exists {name} partition of alerts for values from ('{from} 00:00:00+00') to ('{to} 00:00:00+00')"
+        ),
+        format!("alter table {name} enable row level security"),
+        format!("alter table {name} force row level security"),
+    ] {
+        diesel::sql_query(sql).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// Makes the month partitions of the history for this month and the next two. A step of the worker.
@@ -313,11 +338,8 @@ pub async fn make_partitions(db: &mut Db, _: All, now: Timestamp) -> Result<()> 
     for _ in 0..3 {
         let next = month.saturating_add(jiff::ToSpan::month(1));
         let name = format!("alerts_{:04}_{:02}", month.year(), month.month());
-        diesel::sql_query(format!(
-            "create table if not exists {name} partition of alerts for values from ('{month} 00:00:00+00') to ('{next} 00:00:00+00')"
-        ))
-        .execute(db.conn())
-        .await?;
+        db.transaction(async |conn| make_partition(conn, &name, &month.to_string(), &next.to_string()).await)
+            .await?;
         month = next;
     }
     Ok(())

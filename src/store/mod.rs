@@ -2,8 +2,10 @@
 //! its queries, which all start from what a [`scope::Scope`] may see.
 
 pub mod alerts;
+pub mod audit;
 pub mod changes;
 mod connect;
+mod db;
 pub mod embedded;
 pub mod episode;
 pub mod health;
@@ -16,6 +18,7 @@ pub mod scope;
 pub mod servers;
 pub mod sessions;
 pub mod thresholds;
+pub mod tokens;
 pub mod users;
 
 use std::sync::Arc;
@@ -23,6 +26,8 @@ use std::time::Duration;
 
 pub use self::connect::check_url;
 use self::connect::connect;
+pub use self::db::Db;
+use self::scope::Writing;
 use deadpool::Runtime;
 use diesel::QueryableByName;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -38,14 +43,6 @@ use crate::error::{Error, Fields, Result};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Held while migrations run. Arbitrary, but the same in every instance.
 const MIGRATION_LOCK: i64 = 0x7072_6f6d_6d67_7201;
-/// A connection. Its inside is this room's alone.
-pub struct Db(Object<AsyncPgConnection>);
-
-impl Db {
-    fn conn(&mut self) -> &mut AsyncPgConnection {
-        &mut self.0
-    }
-}
 
 /// The connections of this process to PostgreSQL.
 #[derive(Clone)]
@@ -71,9 +68,21 @@ impl Store {
         Ok(Self { pool, url: url.into() })
     }
 
-    /// A connection from the pool. `Unavailable` when the database does not answer within 5 s.
-    pub async fn db(&self) -> Result<Db> {
-        self.pool.get().await.map(Db).map_err(|error| {
+    /// A connection for those who come to the door: it sees people, their sessions, tokens and links, and
+    /// no tenant's row. `Unavailable` when the database does not answer within 5 s.
+    pub async fn door(&self) -> Result<Db> {
+        Ok(Db::at_the_door(self.conn().await?))
+    }
+
+    /// A connection that row-level security binds to what may be seen and changed, whatever a query on it
+    /// asks for. `Unavailable` as [`Self::door`].
+    pub async fn db(&self, rights: impl Into<Writing>) -> Result<Db> {
+        let rights = rights.into();
+        Db::bound(self.conn().await?, &rights).await
+    }
+
+    async fn conn(&self) -> Result<Object<AsyncPgConnection>> {
+        self.pool.get().await.map_err(|error| {
             tracing::warn!(%error, "no database connection");
             Error::Unavailable("The database does not answer just now. Try again in a moment.".into())
         })
@@ -88,7 +97,8 @@ impl Store {
     pub async fn migrate(&self) -> Result<usize> {
         let mut conn = connect(&self.url).await.map_err(Error::internal)?;
         conn.batch_execute(&format!(
-            "set statement_timeout = 0; set lock_timeout = 0; select pg_advisory_lock({MIGRATION_LOCK})"
+            "set statement_timeout = 0; set lock_timeout = 0; set prommgr.seen = 'all'; set prommgr.changed = 'all'; \
+             select pg_advisory_lock({MIGRATION_LOCK})"
         ))
         .await?;
         let mut harness = AsyncMigrationHarness::new(conn);

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Bool, Text};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 
+use super::audit::{self, Event};
 use super::changes::{Actor, note};
 use super::schema::{memberships, owners, users};
 use super::scope::{All, Scope, Writable, Writing};
@@ -227,8 +229,8 @@ pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<HashMap<i64, OwnerC
     let rows: Vec<Row> = diesel::sql_query(
         "select o as id, s.*, a.* from unnest($1) o, \
          lateral (select count(*) as servers, count(*) filter (where enabled) as enabled, \
-           count(*) filter (where enabled and h.up) as up from servers left join server_health h on h.server_id = id \
-           where owner_id = o and removed_at is null) s, \
+           count(*) filter (where enabled and h.up) as up from servers s left join server_health h on h.server_id = s.id \
+           where s.owner_id = o and removed_at is null) s, \
          lateral (select count(*) as open, coalesce(bool_or(severity = 'critical'), false) as critical \
            from alerts where owner_id = o and ended_at is null) a",
     )
@@ -244,102 +246,113 @@ pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<HashMap<i64, OwnerC
     Ok(rows.into_iter().map(|row| (row.id, counts(row))).collect())
 }
 
+/// What the audit keeps of an owner.
+fn fields(name: &str, external_id: &str, comment: &str) -> serde_json::Value {
+    json!({"name": name, "external_id": external_id, "comment": comment})
+}
+
 const TAKEN: &[(&str, &str, &str)] =
     &[("owners_external_id_key", "external_id", "Another owner has this external id.")];
 
 /// Makes an owner and gives it the unassigned alerts that carry its external id.
 pub async fn create(db: &mut Db, _: All, new: NewOwner, by: &Actor) -> Result<i64> {
     let external_id = new.external_id.unwrap_or_else(|| super::users::random_text(10));
-    db.conn()
-        .transaction(async |conn| {
-            let inserted = diesel::insert_into(owners::table)
-                .values((
-                    owners::external_id.eq(&external_id),
-                    owners::name.eq(&new.name),
-                    owners::comment.eq(&new.comment),
-                ))
-                .returning(owners::id)
-                .get_result::<i64>(conn)
-                .await;
-            let id = on_constraint(inserted, TAKEN)?;
-            super::intake::adopt(conn, Some(id)).await?;
-            note(conn, by, Some(id), format!("Owner {} added", new.name)).await?;
-            Ok(id)
-        })
-        .await
+    db.transaction(async |conn| {
+        let inserted = diesel::insert_into(owners::table)
+            .values((
+                owners::external_id.eq(&external_id),
+                owners::name.eq(&new.name),
+                owners::comment.eq(&new.comment),
+            ))
+            .returning(owners::id)
+            .get_result::<i64>(conn)
+            .await;
+        let id = on_constraint(inserted, TAKEN)?;
+        super::intake::adopt(conn, Some(id)).await?;
+        note(conn, by, Some(id), format!("Owner {} added", new.name)).await?;
+        let fields = fields(&new.name, &external_id, &new.comment);
+        audit::note(conn, by, Event::new("owner.added", &new.name).owner(id).id(id).made(fields)).await?;
+        Ok(id)
+    })
+    .await
 }
 
 /// Changes an owner. `NotFound` when it was removed meanwhile.
 pub async fn update(db: &mut Db, _: All, id: i64, new: NewOwner, by: &Actor) -> Result<()> {
-    db.conn()
-        .transaction(async |conn| {
-            let old: Owner = owners::table
-                .filter(owners::id.eq(id).and(owners::removed_at.is_null()))
-                .select(Owner::as_select())
-                .for_update()
-                .first(conn)
-                .await?;
-            let external_id = new.external_id.unwrap_or_else(|| old.external_id.clone());
-            let updated = diesel::update(owners::table.find(id))
-                .set((
-                    owners::name.eq(&new.name),
-                    owners::comment.eq(&new.comment),
-                    owners::external_id.eq(&external_id),
-                    owners::updated_at.eq(diesel::dsl::now),
-                ))
-                .execute(conn)
-                .await;
-            on_constraint(updated, TAKEN)?;
-            if external_id != old.external_id {
-                super::intake::adopt(conn, Some(id)).await?;
-                let summary =
-                    format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
-                note(conn, by, Some(id), summary).await?;
-            }
-            Ok(())
-        })
-        .await
+    db.transaction(async |conn| {
+        let old: Owner = owners::table
+            .filter(owners::id.eq(id).and(owners::removed_at.is_null()))
+            .select(Owner::as_select())
+            .for_update()
+            .first(conn)
+            .await?;
+        let external_id = new.external_id.unwrap_or_else(|| old.external_id.clone());
+        let updated = diesel::update(owners::table.find(id))
+            .set((
+                owners::name.eq(&new.name),
+                owners::comment.eq(&new.comment),
+                owners::external_id.eq(&external_id),
+                owners::updated_at.eq(diesel::dsl::now),
+            ))
+            .execute(conn)
+            .await;
+        on_constraint(updated, TAKEN)?;
+        if external_id != old.external_id {
+            super::intake::adopt(conn, Some(id)).await?;
+            let summary =
+                format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
+            note(conn, by, Some(id), summary).await?;
+        }
+        let before = fields(&old.name, &old.external_id, &old.comment);
+        let after = fields(&new.name, &external_id, &new.comment);
+        audit::note(conn, by, Event::new("owner.changed", &new.name).owner(id).id(id).changed(before, after))
+            .await
+    })
+    .await
+}
+
+/// Notes that an admin looks as this customer.
+pub async fn note_look(db: &mut Db, _: All, owner: &Owner, by: &Actor) -> Result<()> {
+    let event = Event::new("owner.viewed", &owner.name).owner(owner.id).id(owner.id);
+    db.transaction(async |conn| audit::note(conn, by, event).await).await
 }
 
 /// Removes an owner: its servers are no longer published and its people see nothing of it any
 /// more. Its alerts stay. Returns its name.
 pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
-    db.conn()
-        .transaction(async |conn| {
-            let name: String = diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
-                .set((
-                    owners::removed_at.eq(super::now().nullable()),
-                    owners::updated_at.eq(diesel::dsl::now),
-                ))
-                .returning(owners::name)
-                .get_result(conn)
-                .await?;
-            note(conn, by, Some(id), format!("Owner {name} removed")).await?;
-            Ok(name)
-        })
-        .await
+    db.transaction(async |conn| {
+        let name: String = diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
+            .set((owners::removed_at.eq(super::now().nullable()), owners::updated_at.eq(diesel::dsl::now)))
+            .returning(owners::name)
+            .get_result(conn)
+            .await?;
+        note(conn, by, Some(id), format!("Owner {name} removed")).await?;
+        audit::note(conn, by, Event::new("owner.removed", &name).owner(id).id(id)).await?;
+        Ok(name)
+    })
+    .await
 }
 
 /// Brings a removed owner back. `Conflict` when its external id was given away meanwhile.
 pub async fn restore(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
-    db.conn()
-        .transaction(async |conn| {
-            let restored = diesel::update(owners::table.find(id).filter(owners::removed_at.is_not_null()))
-                .set((
-                    owners::removed_at.eq(None::<jiff_diesel::Timestamp>),
-                    owners::updated_at.eq(diesel::dsl::now),
-                ))
-                .returning(owners::name)
-                .get_result::<String>(conn)
-                .await;
-            let name = on_constraint(restored, TAKEN).map_err(|error| match error {
-                Error::Invalid(_) => Error::Conflict(
-                    "Another owner has its external id now. Change that one first, then undo.".into(),
-                ),
-                other => other,
-            })?;
-            note(conn, by, Some(id), format!("Owner {name} restored")).await?;
-            Ok(name)
-        })
-        .await
+    db.transaction(async |conn| {
+        let restored = diesel::update(owners::table.find(id).filter(owners::removed_at.is_not_null()))
+            .set((
+                owners::removed_at.eq(None::<jiff_diesel::Timestamp>),
+                owners::updated_at.eq(diesel::dsl::now),
+            ))
+            .returning(owners::name)
+            .get_result::<String>(conn)
+            .await;
+        let name = on_constraint(restored, TAKEN).map_err(|error| match error {
+            Error::Invalid(_) => Error::Conflict(
+                "Another owner has its external id now. Change that one first, then undo.".into(),
+            ),
+            other => other,
+        })?;
+        note(conn, by, Some(id), format!("Owner {name} restored")).await?;
+        audit::note(conn, by, Event::new("owner.restored", &name).owner(id).id(id)).await?;
+        Ok(name)
+    })
+    .await
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::Bigint;
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::audit::{self, Event};
 use super::changes::Actor;
 use super::schema::{
     blobs, owners, pending_changes, publication_files, publication_results, publications, servers, thresholds,
@@ -78,49 +80,45 @@ pub(crate) async fn lock(store: &Store) -> Result<Locked> {
 
 /// Reads what is to be published.
 pub async fn wanted(db: &mut Db, _: All) -> Result<Wanted> {
-    db.conn()
-        .build_transaction()
-        .read_only()
-        .repeatable_read()
-        .run(async |conn| {
-            let changes = pending_changes::table.select(pending_changes::id).load(conn).await?;
-            let owners: BTreeMap<i64, String> = owners::table
-                .filter(owners::removed_at.is_null())
-                .select((owners::id, owners::external_id))
-                .load::<(i64, String)>(conn)
-                .await?
-                .into_iter()
-                .collect();
-            let all: Vec<Server> = servers::table
-                .inner_join(owners::table)
-                .filter(servers::removed_at.is_null().and(owners::removed_at.is_null()))
-                .order((servers::owner_id, servers::id))
-                .select(Server::as_select())
-                .load(conn)
-                .await?;
-            let thresholds: Vec<Threshold> =
-                thresholds::table.order(thresholds::id).select(Threshold::as_select()).load(conn).await?;
-            let (mut seen, mut shared) = (HashSet::new(), HashSet::new());
-            for server in &all {
-                if !seen.insert(server.external_id.as_str()) {
-                    shared.insert(server.external_id.clone());
-                }
+    db.transaction_as("begin isolation level repeatable read read only", async |conn| {
+        let changes = pending_changes::table.select(pending_changes::id).load(conn).await?;
+        let owners: BTreeMap<i64, String> = owners::table
+            .filter(owners::removed_at.is_null())
+            .select((owners::id, owners::external_id))
+            .load::<(i64, String)>(conn)
+            .await?
+            .into_iter()
+            .collect();
+        let all: Vec<Server> = servers::table
+            .inner_join(owners::table)
+            .filter(servers::removed_at.is_null().and(owners::removed_at.is_null()))
+            .order((servers::owner_id, servers::id))
+            .select(Server::as_select())
+            .load(conn)
+            .await?;
+        let thresholds: Vec<Threshold> =
+            thresholds::table.order(thresholds::id).select(Threshold::as_select()).load(conn).await?;
+        let (mut seen, mut shared) = (HashSet::new(), HashSet::new());
+        for server in &all {
+            if !seen.insert(server.external_id.as_str()) {
+                shared.insert(server.external_id.clone());
             }
-            let server_ids = all.iter().map(|server| (server.id, server.external_id.clone())).collect();
-            let servers = all.into_iter().filter(|server| server.enabled).filter_map(|server| {
-                let owner = owners.get(&server.owner_id)?.clone();
-                Some((server, owner))
-            });
-            Ok(Wanted {
-                servers: servers.collect(),
-                thresholds,
-                owners,
-                server_ids,
-                shared_server_ids: shared,
-                changes,
-            })
+        }
+        let server_ids = all.iter().map(|server| (server.id, server.external_id.clone())).collect();
+        let servers = all.into_iter().filter(|server| server.enabled).filter_map(|server| {
+            let owner = owners.get(&server.owner_id)?.clone();
+            Some((server, owner))
+        });
+        Ok(Wanted {
+            servers: servers.collect(),
+            thresholds,
+            owners,
+            server_ids,
+            shared_server_ids: shared,
+            changes,
         })
-        .await
+    })
+    .await
 }
 
 /// Notes that publishing begins, with every file and how it differs from the last publication.
@@ -133,61 +131,58 @@ pub async fn begin(
     files: &BTreeMap<String, String>,
 ) -> Result<i64> {
     let before = latest_files(db).await?;
-    db.conn()
-        .transaction(async |conn| {
-            // One that is left running by an instance that died: whoever holds the lock knows that it is over.
-            diesel::update(publications::table.filter(publications::state.eq("running")))
-                .set((
-                    publications::state.eq("failed"),
-                    publications::reason.eq("prommgr was stopped while it published."),
-                    publications::finished_at.eq(super::now().nullable()),
-                ))
-                .execute(conn)
-                .await?;
-            let id: i64 = diesel::insert_into(publications::table)
-                .values((
-                    publications::user_id.eq(by.id),
-                    publications::user_name.eq(&by.name),
-                    publications::revision.eq(revision),
-                    publications::state.eq("running"),
-                    publications::servers.eq(i32::try_from(servers).unwrap_or(i32::MAX)),
-                ))
-                .returning(publications::id)
-                .get_result(conn)
-                .await?;
-            let hashed: Vec<_> =
-                files.iter().map(|(path, text)| (path, text, Sha256::digest(text).to_vec())).collect();
-            for chunk in hashed.chunks(5000) {
-                let fresh = chunk.iter().filter(|(path, _, sha)| before.get(*path) != Some(sha));
-                let contents: Vec<_> = fresh
-                    .map(|(_, text, sha)| (blobs::sha256.eq(sha), blobs::content.eq(text.as_str())))
-                    .collect();
-                diesel::insert_into(blobs::table)
-                    .values(contents)
-                    .on_conflict_do_nothing()
-                    .execute(conn)
-                    .await?;
-                let rows: Vec<_> = chunk
-                    .iter()
-                    .map(|(path, _, sha)| {
-                        let change = match before.get(*path) {
-                            None => "added",
-                            Some(old) if old == sha => "same",
-                            Some(_) => "changed",
-                        };
-                        (
-                            publication_files::publication_id.eq(id),
-                            publication_files::path.eq(*path),
-                            publication_files::sha256.eq(sha),
-                            publication_files::change.eq(change),
-                        )
-                    })
-                    .collect();
-                diesel::insert_into(publication_files::table).values(rows).execute(conn).await?;
-            }
-            Ok(id)
-        })
-        .await
+    db.transaction(async |conn| {
+        // One that is left running by an instance that died: whoever holds the lock knows that it is over.
+        diesel::update(publications::table.filter(publications::state.eq("running")))
+            .set((
+                publications::state.eq("failed"),
+                publications::reason.eq("prommgr was stopped while it published."),
+                publications::finished_at.eq(super::now().nullable()),
+            ))
+            .execute(conn)
+            .await?;
+        let id: i64 = diesel::insert_into(publications::table)
+            .values((
+                publications::user_id.eq(by.id),
+                publications::user_name.eq(&by.name),
+                publications::revision.eq(revision),
+                publications::state.eq("running"),
+                publications::servers.eq(i32::try_from(servers).unwrap_or(i32::MAX)),
+            ))
+            .returning(publications::id)
+            .get_result(conn)
+            .await?;
+        let hashed: Vec<_> =
+            files.iter().map(|(path, text)| (path, text, Sha256::digest(text).to_vec())).collect();
+        for chunk in hashed.chunks(5000) {
+            let fresh = chunk.iter().filter(|(path, _, sha)| before.get(*path) != Some(sha));
+            let contents: Vec<_> = fresh
+                .map(|(_, text, sha)| (blobs::sha256.eq(sha), blobs::content.eq(text.as_str())))
+                .collect();
+            diesel::insert_into(blobs::table).values(contents).on_conflict_do_nothing().execute(conn).await?;
+            let rows: Vec<_> = chunk
+                .iter()
+                .map(|(path, _, sha)| {
+                    let change = match before.get(*path) {
+                        None => "added",
+                        Some(old) if old == sha => "same",
+                        Some(_) => "changed",
+                    };
+                    (
+                        publication_files::publication_id.eq(id),
+                        publication_files::path.eq(*path),
+                        publication_files::sha256.eq(sha),
+                        publication_files::change.eq(change),
+                    )
+                })
+                .collect();
+            diesel::insert_into(publication_files::table).values(rows).execute(conn).await?;
+        }
+        let event = Event::new("publication.begun", &revision[..revision.len().min(12)]).id(id);
+        audit::note(conn, by, event.made(json!({"servers": servers, "files": files.len()}))).await?;
+        Ok(id)
+    })
+    .await
 }
 
 /// Notes how publishing ended. What was in force somewhere takes its changes off the pending ones.
@@ -200,29 +195,28 @@ pub async fn finish(
     answers: &[Answer],
     wanted: &Wanted,
 ) -> Result<()> {
-    db.conn()
-        .transaction(async |conn| {
-            diesel::update(publications::table.find(id))
-                .set((
-                    publications::state.eq(state),
-                    publications::reason.eq(reason),
-                    publications::finished_at.eq(super::now().nullable()),
-                ))
+    db.transaction(async |conn| {
+        diesel::update(publications::table.find(id))
+            .set((
+                publications::state.eq(state),
+                publications::reason.eq(reason),
+                publications::finished_at.eq(super::now().nullable()),
+            ))
+            .execute(conn)
+            .await?;
+        let rows: Vec<_> = answers
+            .iter()
+            .map(|answer| (publication_results::publication_id.eq(id), answer.clone()))
+            .collect();
+        diesel::insert_into(publication_results::table).values(rows).execute(conn).await?;
+        if matches!(state, "in_force" | "partly") {
+            diesel::delete(pending_changes::table.filter(pending_changes::id.eq_any(&wanted.changes)))
                 .execute(conn)
                 .await?;
-            let rows: Vec<_> = answers
-                .iter()
-                .map(|answer| (publication_results::publication_id.eq(id), answer.clone()))
-                .collect();
-            diesel::insert_into(publication_results::table).values(rows).execute(conn).await?;
-            if matches!(state, "in_force" | "partly") {
-                diesel::delete(pending_changes::table.filter(pending_changes::id.eq_any(&wanted.changes)))
-                    .execute(conn)
-                    .await?;
-            }
-            Ok(())
-        })
-        .await
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// The hash of each file of the last publication that was in force somewhere.
@@ -251,14 +245,13 @@ async fn latest_id(db: &mut Db) -> Result<Option<i64>> {
 
 /// When the last publication that was in force somewhere began; `None`: there is none.
 pub async fn last_at(db: &mut Db) -> Result<Option<Timestamp>> {
-    let at: Option<jiff_diesel::Timestamp> = publications::table
-        .filter(publications::state.eq_any(["in_force", "partly"]))
-        .order(publications::id.desc())
-        .select(publications::created_at)
-        .first(db.conn())
-        .await
-        .optional()?;
-    Ok(at.map(Into::into))
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>, deserialize_as = jiff_diesel::NullableTimestamp)]
+        at: Option<Timestamp>,
+    }
+    let row: Row = diesel::sql_query("select last_published() as at").get_result(db.conn()).await?;
+    Ok(row.at)
 }
 
 /// The files of the last publication that was in force somewhere, by path; `None`: there is none.

@@ -36,16 +36,9 @@ pub struct Kept {
 
 /// Keeps a body with the reason why it was not understood.
 pub async fn keep(db: &mut Db, cluster: i32, reason: &str, body: &[u8]) -> Result<()> {
-    keep_all(
-        db.conn(),
-        cluster,
-        &[(
-            reason.to_owned(),
-            String::from_utf8_lossy(&body[..body.len().min(LONGEST_BODY)]).into_owned(),
-            body.len() > LONGEST_BODY,
-        )],
-    )
-    .await
+    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_BODY)]).into_owned();
+    let bad = [(reason.to_owned(), text, body.len() > LONGEST_BODY)];
+    db.transaction(async |conn| keep_all(conn, cluster, &bad).await).await
 }
 
 /// Keeps several (reason, body, truncated), in the transaction of the rest of their delivery.
@@ -101,7 +94,6 @@ pub async fn list(db: &mut Db, _: All, at: &At) -> Result<Page<(Kept, String)>> 
 
 /// Forgets what is older than 30 days. A step of the worker.
 pub async fn sweep(db: &mut Db, _: All) -> Result<usize> {
-    Ok(diesel::sql_query("delete from quarantine where received_at < now() - interval '30 days'")
-        .execute(db.conn())
-        .await?)
+    let old = diesel::sql_query("delete from quarantine where received_at < now() - interval '30 days'");
+    db.transaction(async |conn| Ok(old.execute(conn).await?)).await
 }

@@ -4,11 +4,12 @@ diesel::table! {
     users (id) {
         id -> Int8,
         name -> Text,
-        password_hash -> Text,
+        password_hash -> Nullable<Text>,
         admin -> Bool,
         disabled_at -> Nullable<Timestamptz>,
         last_login_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        time_zone -> Text,
     }
 }
 
@@ -28,6 +29,44 @@ diesel::table! {
         purpose -> Text,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+        user_id -> Nullable<Int8>,
+        owner_id -> Nullable<Int8>,
+        role -> Nullable<Text>,
+        note -> Text,
+        made_by -> Text,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> Int8,
+        user_id -> Int8,
+        owner_id -> Nullable<Int8>,
+        name -> Text,
+        hash -> Bytea,
+        hint -> Text,
+        may_write -> Bool,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        last_used_from -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        user_id -> Nullable<Int8>,
+        user_name -> Text,
+        through -> Text,
+        address -> Nullable<Text>,
+        owner_id -> Nullable<Int8>,
+        action -> Text,
+        object -> Text,
+        object_id -> Nullable<Int8>,
+        old -> Nullable<Jsonb>,
+        new -> Nullable<Jsonb>,
     }
 }
 
@@ -142,6 +181,7 @@ diesel::table! {
         server_id -> Int8,
         up -> Bool,
         changed_at -> Timestamptz,
+        owner_id -> Int8,
     }
 }
 
@@ -208,6 +248,7 @@ diesel::table! {
 
 diesel::joinable!(alerts -> owners (owner_id));
 diesel::joinable!(alerts -> servers (server_id));
+diesel::joinable!(audit -> owners (owner_id));
 diesel::joinable!(memberships -> owners (owner_id));
 diesel::joinable!(memberships -> users (user_id));
 diesel::joinable!(publication_files -> blobs (sha256));
@@ -218,13 +259,18 @@ diesel::joinable!(servers -> owners (owner_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(thresholds -> servers (server_id));
 diesel::joinable!(thresholds -> users (updated_by));
+diesel::joinable!(tokens -> owners (owner_id));
+diesel::joinable!(tokens -> users (user_id));
+diesel::joinable!(one_time_links -> owners (owner_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     alerts,
+    audit,
     blobs,
     clusters,
     quarantine,
     memberships,
+    one_time_links,
     owners,
     publication_files,
     publication_results,
@@ -233,5 +279,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     servers,
     sessions,
     thresholds,
+    tokens,
     users,
 );

@@ -118,7 +118,7 @@ pub async fn list(
     look: Look,
     Query(filters): Query<Filters>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let scope = user.scope();
     let filter = filters.filter(&look.zone);
     let at = At { after: filters.after.clone(), before: filters.before.clone() };
@@ -212,7 +212,7 @@ pub async fn show(
     look: Look,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let scope = user.scope();
     let named = alerts::find(&mut db, &scope, id).await?;
     let episodes = alerts::siblings(&mut db, &scope, &named.alert, 10).await?;
@@ -273,7 +273,7 @@ pub async fn quarantined(
     look: Look,
     Query(at): Query<At>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(admin.all()).await?;
     let found = quarantine::list(&mut db, admin.all(), &at).await?;
     let count = quarantine::count(&mut db, admin.all()).await?;
     let pager =

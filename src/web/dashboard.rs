@@ -51,7 +51,7 @@ pub async fn show(
     session: Session,
     look: Look,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let scope = user.scope();
     let prometheis = health::prometheis(&mut db).await?;
     let fresh = health::is_fresh(&prometheis, Timestamp::now());

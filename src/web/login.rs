@@ -9,7 +9,7 @@ use tower_sessions::Session;
 
 use super::{Field, Flash, Frame, Look, go, local};
 use crate::app::App;
-use crate::auth;
+use crate::auth::{self, Browser};
 use crate::error::{Error, Fields, Result};
 use crate::face::{Form, Path, Query};
 use crate::store::users::{self, NewUser};
@@ -56,6 +56,7 @@ pub async fn log_in(
     State(app): State<App>,
     session: Session,
     look: Look,
+    browser: Browser,
     Form(form): Form<Credentials>,
 ) -> Result<Response> {
     let Some(id) = auth::check_login(&app, &form.username, &form.password).await? else {
@@ -67,7 +68,7 @@ pub async fn log_in(
         };
         return look.page(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
-    auth::sign_in(&app, &session, id).await?;
+    auth::sign_in(&app, &session, id, &browser).await?;
     Ok(Redirect::to(local(&form.next)).into_response())
 }
 
@@ -89,7 +90,7 @@ struct SetupPage {
 
 /// `GET /setup/{secret}`. Not found once somebody exists.
 pub async fn setup_form(State(app): State<App>, look: Look, Path(secret): Path<String>) -> Result<Response> {
-    if !users::setup_open(&mut app.db().await?, &secret).await? {
+    if !users::setup_open(&mut app.door().await?, &secret).await? {
         return Err(Error::NotFound);
     }
     let page = SetupPage {
@@ -116,6 +117,7 @@ pub async fn set_up(
     State(app): State<App>,
     session: Session,
     look: Look,
+    browser: Browser,
     Path(secret): Path<String>,
     Form(form): Form<FirstAdmin>,
 ) -> Result<Response> {
@@ -123,7 +125,7 @@ pub async fn set_up(
         if form.password != form.password_again {
             return Err(Error::Invalid(Fields::one("password_again", "The two passwords differ.")));
         }
-        let mut db = app.db().await?;
+        let mut db = app.door().await?;
         if !users::setup_open(&mut db, &secret).await? {
             return Err(Error::NotFound);
         }
@@ -132,7 +134,7 @@ pub async fn set_up(
     };
     match made.await {
         Ok(id) => {
-            auth::sign_in(&app, &session, id).await?;
+            auth::sign_in(&app, &session, id, &browser).await?;
             go(&session, "/", Flash::done("Welcome. Begin with the first owner and server.")).await
         }
         Err(Error::Invalid(fields)) => {

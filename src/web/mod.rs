@@ -5,10 +5,12 @@ pub mod alerts;
 pub mod assets;
 pub mod dashboard;
 pub mod login;
+pub mod looking;
 pub mod owners;
 pub mod publications;
 pub mod servers;
 pub mod shield;
+pub mod sudo;
 pub mod theme;
 pub mod thresholds;
 mod view;
@@ -24,7 +26,7 @@ use tower_sessions::Session;
 
 pub use self::view::*;
 use crate::app::App;
-use crate::auth::{self, User};
+use crate::auth::{self, User, Zone};
 use crate::error::{Error, Result};
 use crate::store::{Db, alerts as history, changes};
 
@@ -54,6 +56,14 @@ pub struct Frame {
 pub struct FrameUser {
     pub name: String,
     pub admin: bool,
+    /// The one owner that is being looked at.
+    pub looks_at: Option<String>,
+    /// Looks as a customer, until then.
+    pub until: Option<When>,
+    /// More than one owner to choose from.
+    pub chooses: bool,
+    /// Sees the audit, of an owner or of all.
+    pub audits: bool,
 }
 
 /// A line shown once, after an act.
@@ -148,7 +158,14 @@ impl Look {
         // a fragment does not show it, so it is left for the next whole page
         let flash = if self.fragment { None } else { take_flash(session).await? };
         Ok(Frame {
-            user: Some(FrameUser { name: user.name().to_owned(), admin: user.is_admin() }),
+            user: Some(FrameUser {
+                name: user.name().to_owned(),
+                admin: user.is_admin(),
+                looks_at: user.view().map(|view| view.name.clone()),
+                until: user.view().and_then(|view| view.until).map(|until| When::new(until, &self.zone)),
+                chooses: user.chooses(),
+                audits: user.changes_something(),
+            }),
             flash,
             pending,
             firing,
@@ -224,7 +241,12 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = App::from_ref(state);
-        Ok(Self::of(&parts.headers, &parts.uri, app.config().public_url.scheme() == "https"))
+        let mut look = Self::of(&parts.headers, &parts.uri, app.config().public_url.scheme() == "https");
+        let chosen = parts.extensions.get::<Zone>().filter(|zone| !zone.0.is_empty());
+        if let Some(zone) = chosen.and_then(|zone| TimeZone::get(&zone.0).ok()) {
+            look.zone = zone;
+        }
+        Ok(look)
     }
 }
 

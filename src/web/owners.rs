@@ -59,7 +59,7 @@ pub async fn list(
     look: Look,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let found = owners::list(&mut db, &user.scope(), &wanted.q, &wanted.at).await?;
     let counts = owners::counts(&mut db, &found.items).await?;
     let fresh = health::fresh(&mut db).await?;
@@ -146,7 +146,7 @@ pub async fn show(
     look: Look,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let scope = user.scope();
     let owner = owners::find(&mut db, &scope, id).await?;
     let fresh = health::fresh(&mut db).await?;
@@ -204,7 +204,7 @@ pub async fn new(
     session: Session,
     look: Look,
 ) -> Result<Response> {
-    let frame = look.frame(&mut app.db().await?, &admin.0, &session).await?;
+    let frame = look.frame(&mut app.db(admin.all()).await?, &admin.0, &session).await?;
     look.page(StatusCode::OK, &OwnerForm::new(frame, None, OwnerInput::default(), &Fields::default()))
 }
 
@@ -216,7 +216,7 @@ pub async fn create(
     look: Look,
     Form(typed): Form<OwnerInput>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(admin.all()).await?;
     let made = async { owners::create(&mut db, admin.all(), typed.check()?, &admin.actor()).await }.await;
     match made {
         Ok(id) => {
@@ -239,7 +239,7 @@ pub async fn edit(
     look: Look,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(admin.all()).await?;
     let owner = owners::find(&mut db, &admin.0.scope(), id).await?;
     let typed = OwnerInput {
         name: owner.name.clone(),
@@ -259,7 +259,7 @@ pub async fn update(
     Path(id): Path<i64>,
     Form(typed): Form<OwnerInput>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(admin.all()).await?;
     let owner = owners::find(&mut db, &admin.0.scope(), id).await?;
     let saved =
         async { owners::update(&mut db, admin.all(), id, typed.check()?, &admin.actor()).await }.await;
@@ -283,7 +283,7 @@ pub async fn remove(
     session: Session,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let name = owners::remove(&mut app.db().await?, admin.all(), id, &admin.actor()).await?;
+    let name = owners::remove(&mut app.db(admin.all()).await?, admin.all(), id, &admin.actor()).await?;
     let flash =
         Flash::done(format!("{name} is removed. Prometheus drops its servers with the next publication."));
     go(&session, "/owners", flash.undo(format!("/owners/{id}/restoration"))).await
@@ -296,7 +296,7 @@ pub async fn restore(
     session: Session,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let name = owners::restore(&mut app.db().await?, admin.all(), id, &admin.actor()).await?;
+    let name = owners::restore(&mut app.db(admin.all()).await?, admin.all(), id, &admin.actor()).await?;
     go(&session, &format!("/owners/{id}"), Flash::done(format!("{name} is back."))).await
 }
 

@@ -55,7 +55,7 @@ pub async fn list(
     look: Look,
     Query(at): Query<At>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(admin.all()).await?;
     let page = publications::list(&mut db, admin.all(), &at).await?;
     let (pending, problem) = match app.publisher().preview(&mut db, admin.all()).await {
         Ok(preview) => (pending(preview), None),
@@ -186,7 +186,7 @@ pub async fn show(
     look: Look,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(admin.all()).await?;
     let publication = publications::find(&mut db, admin.all(), id).await?;
     let answers = publications::answers(&mut db, admin.all(), id).await?;
     let (changed, unchanged) =

@@ -47,7 +47,7 @@ impl Cluster {
                 let embedded = embedded::start_with(&data, options).await.unwrap();
                 let store = Store::new(&embedded.url(), 2).unwrap();
                 store.migrate().await.unwrap();
-                let mut db = store.db().await.unwrap();
+                let mut db = store.db(All::operator()).await.unwrap();
                 intake::make_partitions(&mut db, All::operator(), jiff::Timestamp::now()).await.unwrap();
                 drop((db, store));
                 let hash = password::hash(PASSWORD.into()).await.unwrap();
@@ -94,10 +94,11 @@ pub async fn cluster() -> &'static Cluster {
     tokio::task::spawn_blocking(|| LazyLock::force(&CLUSTER)).await.unwrap()
 }
 
-/// A connection beside the program's own, for what tests prepare and look at.
+/// A connection beside the program's own, for what tests prepare and look at: it reaches every row.
 pub async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
+    client.batch_execute("set prommgr.seen = 'all'; set prommgr.changed = 'all'").await.unwrap();
     client
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use prommgr::app::App;
+use prommgr::auth::User;
 use prommgr::config::{Config, Settings};
 use prommgr::store::Store;
 use prommgr::store::sessions::{Sessions, USER_KEY};
@@ -158,6 +159,13 @@ impl House {
 
     pub fn anyone(&self) -> Person {
         Person::new(&self.app)
+    }
+
+    /// Who that is, with their rights.
+    pub async fn person_of(&self, name: &str) -> User {
+        let id: i64 =
+            self.db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
+        User::with_id(&self.app, id, None).await.unwrap()
     }
 
     fn person(&self, name: &str) -> Person {

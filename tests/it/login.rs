@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use prommgr::store::changes::Actor;
 use prommgr::store::scope::All;
 use prommgr::store::users;
 
@@ -65,7 +66,10 @@ async fn whoever_is_disabled_is_out_at_once() {
     let house = House::new().await;
     let alice = house.alice();
     alice.get("/servers").await.expect(200);
-    users::disable(&mut house.app.db().await.unwrap(), All::operator(), "alice").await.unwrap();
+    let all = All::operator();
+    let mut db = house.app.db(all).await.unwrap();
+    let user = users::by_name(&mut db, "alice").await.unwrap().unwrap();
+    users::disable(&mut db, all, user.id, &Actor::command_line()).await.unwrap();
     assert_eq!(alice.get("/servers").await.leads_to(), "/login?next=%2Fservers");
 }
 
@@ -74,10 +78,11 @@ async fn another_password_ends_every_session() {
     let house = House::new().await;
     let alice = house.alice();
     users::set_password(
-        &mut house.app.db().await.unwrap(),
+        &mut house.app.db(All::operator()).await.unwrap(),
         All::operator(),
         "alice",
         "quite another one".into(),
+        &Actor::command_line(),
     )
     .await
     .unwrap();

@@ -20,6 +20,7 @@ mod owners;
 mod publications;
 mod refusals;
 mod schema;
+mod second_wall;
 mod server;
 mod server_form;
 mod servers;

@@ -168,7 +168,7 @@ async fn a_change_that_comes_meanwhile_stays_pending() {
     let (house, _prometheus) = wired().await;
     let id = house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "true")]).await;
-    let mut db = house.app.db().await.unwrap();
+    let mut db = house.app.db(All::operator()).await.unwrap();
     let seen = publications::wanted(&mut db, All::operator()).await.unwrap();
     house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "false")]).await;
     let none = BTreeMap::new();

@@ -126,7 +126,7 @@ async fn the_list_is_searched_filtered_and_paged() {
         "insert into servers (owner_id, external_id, name, address, port, comment) \
          select 101, n::text, case when n % 2 = 0 then 'Web-' else 'web-' end || lpad(n::text, 3, '0'), '10.0.0.' || n, 9100, \
            case when n = 7 then '100 % spare_part' else '' end from generate_series(1, 120) n; \
-         insert into server_health (server_id, up) select id, external_id <> '9' from servers where external_id in ('8', '9'); \
+         insert into server_health (server_id, owner_id, up) select id, owner_id, external_id <> '9' from servers where external_id in ('8', '9'); \
          insert into prometheus_health (url, seen_at) values ('http://p', now())",
     ).await.unwrap();
     house.server(house.suedstern, "1", "mail", "10.0.0.5").await;

@@ -8,7 +8,7 @@ use crate::house::{House, PASSWORD};
 const FIRST: [(&str, &str); 3] = [("username", "ada"), ("password", PASSWORD), ("password_again", PASSWORD)];
 
 async fn link(house: &House) -> String {
-    let secret = users::setup_link(&mut house.app.db().await.unwrap(), All::operator()).await.unwrap();
+    let secret = users::setup_link(&mut house.app.door().await.unwrap(), All::operator()).await.unwrap();
     format!("/setup/{secret}")
 }
 

@@ -91,7 +91,7 @@ async fn the_server_is_verified_by_the_authority_that_is_named() {
     eventually("PostgreSQL answers over TLS", async || reach(&verified).await.ok()).await;
     let store = Store::new(&verified, 2).unwrap();
     assert!(store.migrate().await.unwrap() > 0);
-    let mut db = store.db().await.unwrap();
+    let mut db = store.door().await.unwrap();
     assert!(prommgr::store::health_of(&mut db).await.unwrap().migrated);
 
     let other_authority =

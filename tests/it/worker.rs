@@ -61,7 +61,7 @@ async fn while_prometheus_does_not_answer_what_is_known_grows_old() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_old_is_forgotten_and_what_came_meanwhile_is_adopted() {
     let house = House::new().await;
-    users::setup_link(&mut house.app.db().await.unwrap(), All::operator()).await.unwrap();
+    users::setup_link(&mut house.app.door().await.unwrap(), All::operator()).await.unwrap();
     house.posted("no JSON").await.expect(400);
     house.told(&[alert("1").owner("99")]).await;
     house.db.batch_execute(

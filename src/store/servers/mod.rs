@@ -6,11 +6,13 @@ mod list;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
+use serde_json::json;
 
 pub use self::input::{NewServer, ServerInput};
 pub use self::list::{Counts, Filter, Listed, OpenAlerts, counts, list};
+use super::audit::{self, Event};
 use super::changes::{Actor, note};
 use super::owners::Owner;
 use super::schema::{owners, server_health, servers};
@@ -46,6 +48,15 @@ impl Server {
         } else {
             format!("{}:{}", self.address, self.port)
         }
+    }
+
+    /// What the audit keeps of it.
+    fn fields(&self) -> serde_json::Value {
+        json!({
+            "name": self.name, "external_id": self.external_id, "address": self.address, "port": self.port, "job": self.job,
+            "scheme": self.scheme, "metrics_path": self.metrics_path, "labels": self.labels, "comment": self.comment,
+            "enabled": self.enabled,
+        })
     }
 
     /// Its labels as they are typed, `name=value` a line.
@@ -125,23 +136,31 @@ impl Writable<Owner> {
     /// Adds a server to the owner and gives it the alerts that carry its external id.
     pub async fn add_server(&self, db: &mut Db, new: NewServer, by: &Actor) -> Result<i64> {
         let external_id = new.external_id.clone().unwrap_or_else(|| super::users::random_text(10));
-        db.conn()
-            .transaction(async |conn| {
-                let inserted = diesel::insert_into(servers::table)
-                    .values((
-                        servers::owner_id.eq(self.id),
-                        servers::external_id.eq(external_id),
-                        values(&new),
-                    ))
-                    .returning(servers::id)
-                    .get_result::<i64>(conn)
-                    .await;
-                let id = on_constraint(inserted, TAKEN)?;
-                super::intake::adopt(conn, Some(self.id)).await?;
-                note(conn, by, Some(self.id), format!("Server {} added to {}", new.name, self.name)).await?;
-                Ok(id)
-            })
-            .await
+        db.transaction(async |conn| {
+            let inserted = diesel::insert_into(servers::table)
+                .values((servers::owner_id.eq(self.id), servers::external_id.eq(&external_id), values(&new)))
+                .returning(servers::id)
+                .get_result::<i64>(conn)
+                .await;
+            let id = on_constraint(inserted, TAKEN)?;
+            super::intake::adopt(conn, Some(self.id)).await?;
+            note(conn, by, Some(self.id), format!("Server {} added to {}", new.name, self.name)).await?;
+            let event = Event::new("server.added", &new.name).owner(self.id).id(id);
+            audit::note(conn, by, event.made(new.fields(&external_id))).await?;
+            Ok(id)
+        })
+        .await
+    }
+}
+
+impl NewServer {
+    /// As [`Server::fields`].
+    fn fields(&self, external_id: &str) -> serde_json::Value {
+        json!({
+            "name": self.name, "external_id": external_id, "address": self.address, "port": self.port, "job": self.job,
+            "scheme": self.scheme, "metrics_path": self.metrics_path, "labels": self.labels, "comment": self.comment,
+            "enabled": self.enabled,
+        })
     }
 }
 
@@ -175,60 +194,61 @@ impl Writable<Server> {
     /// Changes the server. `NotFound` when it was removed meanwhile.
     pub async fn update(&self, db: &mut Db, new: NewServer, by: &Actor) -> Result<()> {
         let external_id = new.external_id.as_ref().unwrap_or(&self.external_id);
-        db.conn()
-            .transaction(async |conn| {
-                let updated =
-                    diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
-                        .set((
-                            servers::external_id.eq(external_id),
-                            values(&new),
-                            servers::updated_at.eq(diesel::dsl::now),
-                        ))
-                        .execute(conn)
-                        .await;
-                if on_constraint(updated, TAKEN)? == 0 {
-                    return Err(Error::NotFound);
-                }
-                if *external_id != self.external_id {
-                    super::intake::adopt(conn, Some(self.owner_id)).await?;
-                }
-                note(conn, by, Some(self.owner_id), format!("Server {} changed", new.name)).await
-            })
-            .await
+        db.transaction(async |conn| {
+            let updated = diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
+                .set((
+                    servers::external_id.eq(external_id),
+                    values(&new),
+                    servers::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(conn)
+                .await;
+            if on_constraint(updated, TAKEN)? == 0 {
+                return Err(Error::NotFound);
+            }
+            if *external_id != self.external_id {
+                super::intake::adopt(conn, Some(self.owner_id)).await?;
+            }
+            note(conn, by, Some(self.owner_id), format!("Server {} changed", new.name)).await?;
+            let event = Event::new("server.changed", &new.name).owner(self.owner_id).id(self.id);
+            audit::note(conn, by, event.changed(self.fields(), new.fields(external_id))).await
+        })
+        .await
     }
 
     /// Pauses (`false`) or resumes it.
     pub async fn enable(&self, db: &mut Db, enabled: bool, by: &Actor) -> Result<()> {
-        db.conn()
-            .transaction(async |conn| {
-                diesel::update(servers::table.find(self.id))
-                    .set((servers::enabled.eq(enabled), servers::updated_at.eq(diesel::dsl::now)))
-                    .execute(conn)
-                    .await?;
-                let what = if enabled { "resumed" } else { "paused" };
-                note(conn, by, Some(self.owner_id), format!("Server {} {what}", self.name)).await
-            })
-            .await
+        db.transaction(async |conn| {
+            diesel::update(servers::table.find(self.id))
+                .set((servers::enabled.eq(enabled), servers::updated_at.eq(diesel::dsl::now)))
+                .execute(conn)
+                .await?;
+            let what = if enabled { "resumed" } else { "paused" };
+            note(conn, by, Some(self.owner_id), format!("Server {} {what}", self.name)).await?;
+            let action = if enabled { "server.resumed" } else { "server.paused" };
+            audit::note(conn, by, Event::new(action, &self.name).owner(self.owner_id).id(self.id)).await
+        })
+        .await
     }
 
     /// Removes it; its address and external id can be used again, its alerts and thresholds stay.
     pub async fn remove(&self, db: &mut Db, by: &Actor) -> Result<()> {
-        db.conn()
-            .transaction(async |conn| {
-                let removed =
-                    diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
-                        .set((
-                            servers::removed_at.eq(super::now().nullable()),
-                            servers::updated_at.eq(diesel::dsl::now),
-                        ))
-                        .execute(conn)
-                        .await?;
-                if removed == 0 {
-                    return Err(Error::NotFound);
-                }
-                note(conn, by, Some(self.owner_id), format!("Server {} removed", self.name)).await
-            })
-            .await
+        db.transaction(async |conn| {
+            let removed = diesel::update(servers::table.find(self.id).filter(servers::removed_at.is_null()))
+                .set((
+                    servers::removed_at.eq(super::now().nullable()),
+                    servers::updated_at.eq(diesel::dsl::now),
+                ))
+                .execute(conn)
+                .await?;
+            if removed == 0 {
+                return Err(Error::NotFound);
+            }
+            note(conn, by, Some(self.owner_id), format!("Server {} removed", self.name)).await?;
+            let event = Event::new("server.removed", &self.name).owner(self.owner_id).id(self.id);
+            audit::note(conn, by, event.gone(self.fields())).await
+        })
+        .await
     }
 }
 
@@ -251,8 +271,7 @@ pub async fn restore(db: &mut Db, writing: &Writing, id: i64, by: &Actor) -> Res
         removed(&writing.seen).first::<(i64, String)>(db.conn()).await?;
         return Err(Error::Forbidden);
     };
-    db.conn()
-        .transaction(async |conn| {
+    db.transaction(async |conn| {
             let restored = diesel::update(servers::table.find(id))
                 .set((servers::removed_at.eq(None::<jiff_diesel::Timestamp>), servers::updated_at.eq(diesel::dsl::now)))
                 .execute(conn)
@@ -264,6 +283,7 @@ pub async fn restore(db: &mut Db, writing: &Writing, id: i64, by: &Actor) -> Res
                 other => other,
             })?;
             note(conn, by, Some(owner), format!("Server {name} restored")).await?;
+            audit::note(conn, by, Event::new("server.restored", &name).owner(owner).id(id)).await?;
             Ok(name)
         })
         .await

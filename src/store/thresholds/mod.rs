@@ -4,12 +4,14 @@
 mod input;
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::json;
 
 pub use self::input::{
     NewThreshold, ThresholdInput, format_duration, in_words, limit_in_words, parse_duration,
 };
 use super::Db;
+use super::audit::{self, Event};
 use super::changes::{Actor, note};
 use super::owners::Owner;
 use super::schema::thresholds;
@@ -196,46 +198,58 @@ impl Writable<Server> {
 
 async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: &Actor) -> Result<()> {
     let (owner, server) = place.ids();
-    db.conn()
-        .transaction(async |conn| {
-            let updated = diesel::update(at(place, new.kind, new.severity))
-                .set((
+    db.transaction(async |conn| {
+        let before: Option<Threshold> = at(place, new.kind, new.severity)
+            .select(Threshold::as_select())
+            .for_update()
+            .first(conn)
+            .await
+            .optional()?;
+        let updated = diesel::update(at(place, new.kind, new.severity))
+            .set((
+                thresholds::value.eq(new.setting.value),
+                thresholds::hold_seconds.eq(new.setting.hold.cast_signed()),
+                thresholds::enabled.eq(new.setting.enabled),
+                thresholds::updated_at.eq(diesel::dsl::now),
+                thresholds::updated_by.eq(by.id),
+            ))
+            .execute(conn)
+            .await?;
+        if updated == 0 {
+            diesel::insert_into(thresholds::table)
+                .values((
+                    thresholds::rule.eq(new.kind.name),
+                    thresholds::severity.eq(new.severity.as_str()),
+                    thresholds::owner_id.eq(owner),
+                    thresholds::server_id.eq(server),
                     thresholds::value.eq(new.setting.value),
                     thresholds::hold_seconds.eq(new.setting.hold.cast_signed()),
                     thresholds::enabled.eq(new.setting.enabled),
-                    thresholds::updated_at.eq(diesel::dsl::now),
                     thresholds::updated_by.eq(by.id),
                 ))
                 .execute(conn)
-                .await?;
-            if updated == 0 {
-                diesel::insert_into(thresholds::table)
-                    .values((
-                        thresholds::rule.eq(new.kind.name),
-                        thresholds::severity.eq(new.severity.as_str()),
-                        thresholds::owner_id.eq(owner),
-                        thresholds::server_id.eq(server),
-                        thresholds::value.eq(new.setting.value),
-                        thresholds::hold_seconds.eq(new.setting.hold.cast_signed()),
-                        thresholds::enabled.eq(new.setting.enabled),
-                        thresholds::updated_by.eq(by.id),
-                    ))
-                    .execute(conn)
-                    .await
-                    .map_err(|error| match error {
-                        diesel::result::Error::DatabaseError(
-                            diesel::result::DatabaseErrorKind::UniqueViolation,
-                            _,
-                        ) => Error::Conflict(
-                            "Somebody else set this threshold at the same moment. Look at it and try again."
-                                .into(),
-                        ),
-                        other => other.into(),
-                    })?;
-            }
-            note(conn, by, owner, new.in_words(whose)).await
-        })
-        .await
+                .await
+                .map_err(|error| match error {
+                    diesel::result::Error::DatabaseError(
+                        diesel::result::DatabaseErrorKind::UniqueViolation,
+                        _,
+                    ) => Error::Conflict(
+                        "Somebody else set this threshold at the same moment. Look at it and try again."
+                            .into(),
+                    ),
+                    other => other.into(),
+                })?;
+        }
+        note(conn, by, owner, new.in_words(whose)).await?;
+        let object = format!("{} ({}) of {whose}", new.kind.name, new.severity);
+        let event = Event::new("threshold.set", &object).owner(owner);
+        let event = match before {
+            Some(before) => event.changed(fields(before.setting()), fields(new.setting)),
+            None => event.made(fields(new.setting)),
+        };
+        audit::note(conn, by, event).await
+    })
+    .await
 }
 
 async fn reset(
@@ -245,15 +259,28 @@ async fn reset(
     (kind, severity): (&'static RuleKind, Severity),
     by: &Actor,
 ) -> Result<()> {
-    db.conn()
-        .transaction(async |conn: &mut AsyncPgConnection| {
-            if diesel::delete(at(place, kind, severity)).execute(conn).await? > 0 {
-                let summary = format!("{} ({severity}) for {whose}: inherited again", kind.title);
-                note(conn, by, place.ids().0, summary).await?;
-            }
-            Ok(())
-        })
-        .await
+    db.transaction(async |conn: &mut AsyncPgConnection| {
+        let gone: Option<Threshold> = diesel::delete(at(place, kind, severity))
+            .returning(Threshold::as_returning())
+            .get_result(conn)
+            .await
+            .optional()?;
+        if let Some(gone) = gone {
+            let summary = format!("{} ({severity}) for {whose}: inherited again", kind.title);
+            note(conn, by, place.ids().0, summary).await?;
+            let object = format!("{} ({severity}) of {whose}", kind.name);
+            let event =
+                Event::new("threshold.reset", &object).owner(place.ids().0).gone(fields(gone.setting()));
+            audit::note(conn, by, event).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// What the audit keeps of a threshold.
+fn fields(setting: Setting) -> serde_json::Value {
+    json!({"value": setting.value, "hold_seconds": setting.hold, "enabled": setting.enabled})
 }
 
 type At = diesel::helper_types::Filter<

@@ -120,7 +120,7 @@ pub async fn new(
     if !user.changes_something() {
         return Err(Error::Forbidden);
     }
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let mut fields = Fields::default();
     let owners = owner_choices(&mut db, &user, &whose.owner, &mut fields).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
@@ -148,7 +148,7 @@ pub async fn create(
             go(&session, &format!("/servers/{id}"), flash).await
         }
         Err(Error::Invalid(mut fields)) => {
-            let mut db = app.db().await?;
+            let mut db = app.db(&user).await?;
             let owners = owner_choices(&mut db, &user, &typed.owner_id, &mut fields).await?;
             let frame = look.frame(&mut db, &user, &session).await?;
             look.page(StatusCode::UNPROCESSABLE_ENTITY, &ServerForm::new(frame, None, owners, typed, &fields))
@@ -160,7 +160,7 @@ pub async fn create(
 async fn add(app: &App, user: &User, typed: &ServerInput) -> Result<i64> {
     // before a connection is taken: it may wait for DNS
     let checked = typed.check(user.reach(app.config()), None, app.our_labels()).await;
-    let mut db = app.db().await?;
+    let mut db = app.db(user).await?;
     match (find_owner(&mut db, user, &typed.owner_id).await?, checked) {
         (Some(owner), checked) => owner.add_server(&mut db, checked?, &user.actor()).await,
         (None, Ok(_)) => Err(Error::Invalid(Fields::one("owner_id", "Choose an owner."))),
@@ -193,7 +193,7 @@ pub async fn edit(
     look: Look,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
     let typed = ServerInput::of(&server);
@@ -209,7 +209,7 @@ pub async fn update(
     Path(id): Path<i64>,
     Form(typed): Form<ServerInput>,
 ) -> Result<Response> {
-    let server = servers::find_rw(&mut app.db().await?, &user.writing(), id).await?;
+    let server = servers::find_rw(&mut app.db(&user).await?, &user.writing(), id).await?;
     match save(&app, &user, &server, &typed).await {
         Ok(()) => {
             let flash = Flash::done(format!(
@@ -219,7 +219,7 @@ pub async fn update(
             go(&session, &format!("/servers/{id}"), flash).await
         }
         Err(Error::Invalid(fields)) => {
-            let frame = look.frame(&mut app.db().await?, &user, &session).await?;
+            let frame = look.frame(&mut app.db(&user).await?, &user, &session).await?;
             let page = ServerForm::new(frame, Some(&server), Vec::new(), typed, &fields);
             look.page(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -229,5 +229,5 @@ pub async fn update(
 
 async fn save(app: &App, user: &User, server: &Writable<Server>, typed: &ServerInput) -> Result<()> {
     let new = typed.check(user.reach(app.config()), Some(server), app.our_labels()).await?;
-    server.update(&mut app.db().await?, new, &user.actor()).await
+    server.update(&mut app.db(user).await?, new, &user.actor()).await
 }

@@ -67,7 +67,7 @@ pub async fn list(
     uri: Uri,
     Query(Wanted { filter, at }): Query<Wanted>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let scope = user.scope();
     let found = servers::list(&mut db, &scope, &filter, &at).await?;
     let fresh = health::fresh(&mut db).await?;

@@ -26,7 +26,7 @@ pub async fn remove(
     session: Session,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     server.remove(&mut db, &user.actor()).await?;
     let flash =
@@ -41,7 +41,7 @@ pub async fn restore(
     session: Session,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let name = servers::restore(&mut app.db().await?, &user.writing(), id, &user.actor()).await?;
+    let name = servers::restore(&mut app.db(&user).await?, &user.writing(), id, &user.actor()).await?;
     go(&session, &format!("/servers/{id}"), Flash::done(format!("{name} is back."))).await
 }
 
@@ -62,7 +62,7 @@ pub async fn enable(
     Path(id): Path<i64>,
     Form(switch): Form<Switch>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let server = servers::find_rw(&mut db, &user.writing(), id).await?;
     server.enable(&mut db, switch.enabled, &user.actor()).await?;
     let text = if switch.enabled {

@@ -66,7 +66,7 @@ pub async fn show(
     look: Look,
     Path(id): Path<i64>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let scope = user.scope();
     let server = servers::find(&mut db, &scope, id).await?;
     let owner = owners::find(&mut db, &scope, server.owner_id).await?;

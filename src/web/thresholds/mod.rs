@@ -85,7 +85,7 @@ pub async fn show(
     look: Look,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let chosen = Chosen::find(&mut db, &user, &wanted).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
     look.page(StatusCode::OK, &page(&mut db, &user, frame, &chosen, None).await?)
@@ -191,7 +191,7 @@ pub async fn set(
     look: Look,
     Form(typed): Form<Typed>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let target = Target::find(&mut db, &user, &typed).await?;
     typed.threshold.which()?;
     match typed.threshold.check() {
@@ -216,7 +216,7 @@ pub async fn reset(
     session: Session,
     Form(typed): Form<Typed>,
 ) -> Result<Response> {
-    let mut db = app.db().await?;
+    let mut db = app.db(&user).await?;
     let target = Target::find(&mut db, &user, &typed).await?;
     let (kind, severity) = typed.threshold.which()?;
     target.reset(&mut db, (kind, severity), &user.actor()).await?;

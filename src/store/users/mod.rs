@@ -1,19 +1,24 @@
 //! People who may log in, and which owners each may see or change.
 
+mod links;
+
+use std::net::IpAddr;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Bool, Text};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use rand::RngExt;
-use sha2::{Digest, Sha256};
+use serde_json::json;
 
-use super::schema::{memberships, one_time_links, owners, users};
+pub use self::links::{set_up, setup_link, setup_open};
+use super::audit::{self, Event};
+use super::changes::Actor;
+use super::schema::{memberships, owners, users};
 use super::scope::All;
 use super::{Db, on_constraint};
 use crate::error::{Error, Fields, Result};
 
-/// Held while the first admin is made, so that there is one.
-const SETUP_LOCK: i64 = 0x7072_6f6d_6d67_7202;
 /// The longest password that is hashed, bytes.
 const LONGEST_PASSWORD: usize = 1024;
 const SHORTEST_PASSWORD: usize = 10;
@@ -24,7 +29,8 @@ const SHORTEST_PASSWORD: usize = 10;
 pub struct User {
     pub id: i64,
     pub name: String,
-    pub password_hash: String,
+    /// `None`: the person has not chosen one.
+    pub password_hash: Option<String>,
     pub admin: bool,
     #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
     pub disabled_at: Option<Timestamp>,
@@ -33,7 +39,7 @@ pub struct User {
 }
 
 /// A new person, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewUser {
     name: String,
     password_hash: String,
@@ -86,11 +92,18 @@ impl NewUser {
 }
 
 /// Makes a person, as manager of the owner with that external id where one is named.
-pub async fn create(db: &mut Db, _: All, new: NewUser) -> Result<i64> {
-    db.conn().transaction(async |conn| insert(conn, new).await).await
+pub async fn create(db: &mut Db, _: All, new: NewUser, by: &Actor) -> Result<i64> {
+    db.transaction(async |conn| {
+        let event = new.clone();
+        let id = insert(conn, new).await?;
+        let fields = json!({"name": event.name, "admin": event.admin, "owner": event.owner_external_id});
+        audit::note(conn, by, Event::new("user.added", &event.name).id(id).made(fields)).await?;
+        Ok(id)
+    })
+    .await
 }
 
-async fn insert(conn: &mut diesel_async::AsyncPgConnection, new: NewUser) -> Result<i64> {
+async fn insert(conn: &mut AsyncPgConnection, new: NewUser) -> Result<i64> {
     let inserted = diesel::insert_into(users::table)
         .values((
             users::name.eq(&new.name),
@@ -148,6 +161,12 @@ pub struct Identity {
     pub name: String,
     #[diesel(sql_type = Bool)]
     pub admin: bool,
+    /// IANA name; empty: the browser's.
+    #[diesel(sql_type = Text)]
+    pub time_zone: String,
+    /// Not so for who comes by single sign-on only.
+    #[diesel(sql_type = Bool)]
+    pub has_password: bool,
     /// Owners that this person may see.
     #[diesel(sql_type = Array<Bigint>)]
     pub sees: Vec<i64>,
@@ -158,28 +177,31 @@ pub struct Identity {
 
 /// The person with that id, unless disabled.
 pub async fn identity(db: &mut Db, id: i64) -> Result<Option<Identity>> {
-    let found = diesel::sql_query(
-        "select u.id, u.name, u.admin, \
-           array(select m.owner_id from memberships m join owners o on o.id = m.owner_id \
-                 where m.user_id = u.id and o.removed_at is null order by 1) as sees, \
-           array(select m.owner_id from memberships m join owners o on o.id = m.owner_id \
-                 where m.user_id = u.id and m.role = 'manager' and o.removed_at is null order by 1) as manages \
-         from users u where u.id = $1 and u.disabled_at is null",
-    )
-    .bind::<Bigint, _>(id)
-    .get_result(db.conn())
-    .await
-    .optional()?;
-    Ok(found)
+    Ok(diesel::sql_query("select * from person($1) where id is not null")
+        .bind::<Bigint, _>(id)
+        .get_result(db.conn())
+        .await
+        .optional()?)
+}
+
+/// The hash of a person's password; `None`: there is no such person, or they have none.
+pub async fn password_hash(db: &mut Db, id: i64) -> Result<Option<String>> {
+    let hash = users::table.find(id).filter(users::disabled_at.is_null()).select(users::password_hash);
+    Ok(hash.first::<Option<String>>(db.conn()).await.optional()?.flatten())
 }
 
 /// Notes a login.
-pub async fn logged_in(db: &mut Db, id: i64) -> Result<()> {
-    diesel::update(users::table.find(id))
-        .set(users::last_login_at.eq(diesel::dsl::now))
-        .execute(db.conn())
-        .await?;
-    Ok(())
+pub async fn logged_in(db: &mut Db, id: i64, from: Option<IpAddr>) -> Result<()> {
+    db.transaction(async |conn| {
+        let name: String = diesel::update(users::table.find(id))
+            .set(users::last_login_at.eq(diesel::dsl::now))
+            .returning(users::name)
+            .get_result(conn)
+            .await?;
+        let by = Actor { id: Some(id), from, ..Actor::program(&name) };
+        audit::note(conn, &by, Event::new("session.started", &name).id(id)).await
+    })
+    .await
 }
 
 /// Everybody, by name.
@@ -188,91 +210,52 @@ pub async fn list(db: &mut Db, _: All) -> Result<Vec<User>> {
 }
 
 /// Gives a person another password and ends the person's sessions.
-pub async fn set_password(db: &mut Db, _: All, name: &str, password: String) -> Result<()> {
+pub async fn set_password(db: &mut Db, _: All, name: &str, password: String, by: &Actor) -> Result<()> {
     check_password(&password).map_err(|why| Error::Invalid(Fields::one("password", why)))?;
     let user = by_name(db, name).await?.ok_or(Error::NotFound)?;
     let hash = crate::password::hash(password).await?;
-    db.conn()
-        .transaction(async |conn| {
-            diesel::update(users::table.find(user.id))
-                .set(users::password_hash.eq(hash))
-                .execute(conn)
-                .await?;
-            super::sessions::end_all(conn, user.id).await
-        })
-        .await
+    db.transaction(async |conn| {
+        diesel::update(users::table.find(user.id)).set(users::password_hash.eq(hash)).execute(conn).await?;
+        super::sessions::end_all(conn, user.id).await?;
+        audit::note(conn, by, Event::new("user.password_set", &user.name).id(user.id)).await
+    })
+    .await
 }
 
-/// Locks a person out, ending the person's sessions. The last admin who may log in cannot be.
-pub async fn disable(db: &mut Db, _: All, name: &str) -> Result<()> {
-    let user = by_name(db, name).await?.ok_or(Error::NotFound)?;
-    db.conn()
-        .transaction(async |conn| {
-            let admins: Vec<i64> = users::table
-                .filter(users::admin.and(users::disabled_at.is_null()))
-                .select(users::id)
-                .for_update()
-                .load(conn)
-                .await?;
-            if admins == [user.id] {
-                return Err(Error::Conflict("This is the last admin who can log in.".into()));
-            }
-            diesel::update(users::table.find(user.id))
-                .set(users::disabled_at.eq(super::now().nullable()))
-                .execute(conn)
-                .await?;
-            super::sessions::end_all(conn, user.id).await
-        })
-        .await
+/// Locks a person out, ending the person's sessions; tokens are refused from now on. The last admin who may
+/// log in cannot be.
+pub async fn disable(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<()> {
+    db.transaction(async |conn| {
+        spare_last_admin(conn, id).await?;
+        let name: String = diesel::update(users::table.find(id))
+            .set(users::disabled_at.eq(super::now().nullable()))
+            .returning(users::name)
+            .get_result(conn)
+            .await?;
+        super::sessions::end_all(conn, id).await?;
+        audit::note(conn, by, Event::new("user.disabled", &name).id(id)).await
+    })
+    .await
+}
+
+/// `Conflict` when this is the only admin who may log in. Locks the admins, so that two cannot demote each other.
+async fn spare_last_admin(conn: &mut AsyncPgConnection, id: i64) -> Result<()> {
+    let admins: Vec<i64> = users::table
+        .filter(users::admin.and(users::disabled_at.is_null()))
+        .order(users::id)
+        .select(users::id)
+        .for_update()
+        .load(conn)
+        .await?;
+    if admins == [id] {
+        return Err(Error::Conflict("This is the last admin who can log in.".into()));
+    }
+    Ok(())
 }
 
 /// Whether anybody exists.
 pub async fn any(db: &mut Db) -> Result<bool> {
     Ok(diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(db.conn()).await?)
-}
-
-/// Makes the secret of a link that lets its holder make the first admin, for one day.
-pub async fn setup_link(db: &mut Db, _: All) -> Result<String> {
-    let secret = random_text(32);
-    diesel::sql_query(
-        "insert into one_time_links (hash, purpose, expires_at) values ($1, 'setup', now() + interval '1 day')",
-    )
-    .bind::<diesel::sql_types::Bytea, _>(Sha256::digest(&secret).to_vec())
-    .execute(db.conn())
-    .await?;
-    Ok(secret)
-}
-
-/// Whether a setup link still works: nobody exists, and it has not expired.
-pub async fn setup_open(db: &mut Db, secret: &str) -> Result<bool> {
-    let link = one_time_links::table
-        .filter(one_time_links::hash.eq(Sha256::digest(secret).to_vec()))
-        .filter(one_time_links::purpose.eq("setup"))
-        .filter(one_time_links::expires_at.gt(diesel::dsl::now));
-    let open: bool = diesel::select(diesel::dsl::exists(link)).get_result(db.conn()).await?;
-    Ok(open && !any(db).await?)
-}
-
-/// Makes the first admin by a setup link; every such link is used up by it. `NotFound` when the
-/// link does not work or somebody was quicker.
-pub async fn set_up(db: &mut Db, secret: &str, new: NewUser) -> Result<i64> {
-    if !setup_open(db, secret).await? {
-        return Err(Error::NotFound);
-    }
-    db.conn()
-        .transaction(async |conn| {
-            diesel::sql_query(format!("select pg_advisory_xact_lock({SETUP_LOCK})")).execute(conn).await?;
-            let somebody: bool =
-                diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(conn).await?;
-            if somebody {
-                return Err(Error::NotFound);
-            }
-            diesel::delete(one_time_links::table.filter(one_time_links::purpose.eq("setup")))
-                .execute(conn)
-                .await?;
-            insert(conn, NewUser { admin: true, ..new }).await
-        })
-        .await
 }
 
 /// Random lower-case letters and digits, about 5 bits each.

@@ -1,0 +1,110 @@
+//! What a browser's session knows of the person beside who it is.
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tower_sessions::Session;
+
+use super::unavailable;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::store::sessions::{AGENT_KEY, FROM_KEY, SEEN_KEY as SEEN, USER_KEY};
+use crate::store::users;
+
+/// When the session was last used, seconds; renewed every few minutes so that the session lives on.
+pub(super) const SEEN_KEY: &str = SEEN;
+pub(super) const SEEN_EVERY: i64 = 300;
+/// What is being looked at, a [`View`].
+pub(super) const VIEW_KEY: &str = "view";
+/// When the password was last given, seconds.
+const CONFIRMED_KEY: &str = "confirmed";
+/// How long that counts, seconds.
+const CONFIRMED_FOR: i64 = 15 * 60;
+/// How long an admin may look as a customer, seconds.
+const VIEW_FOR: i64 = 30 * 60;
+
+/// One owner that is being looked at alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    pub owner: i64,
+    pub name: String,
+    /// For an admin who looks as a customer: when it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+impl View {
+    /// By a member of several owners, until another is chosen.
+    pub fn of(owner: i64, name: String) -> Self {
+        Self { owner, name, until: None }
+    }
+
+    /// As a customer, by an admin, for 30 minutes.
+    pub fn as_customer(owner: i64, name: String) -> Self {
+        let until = Timestamp::now().saturating_add(jiff::SignedDuration::from_secs(VIEW_FOR));
+        Self { owner, name, until: until.ok() }
+    }
+
+    /// Whether an admin still looks as a customer.
+    pub(super) fn holds(&self) -> bool {
+        self.until.is_some_and(|until| Timestamp::now() < until)
+    }
+}
+
+/// Looks at one owner alone, or at everything again.
+pub async fn look_at(session: &Session, view: Option<View>) -> Result<()> {
+    match view {
+        Some(view) => session.insert(VIEW_KEY, view).await.map_err(unavailable),
+        None => session.remove::<View>(VIEW_KEY).await.map(drop).map_err(unavailable),
+    }
+}
+
+/// What is looked at; `None`: everything, or a look as a customer that is over.
+pub async fn looked_at(session: &Session) -> Result<Option<View>> {
+    let view: Option<View> = session.get(VIEW_KEY).await.map_err(unavailable)?;
+    Ok(view.filter(|view| view.until.is_none() || view.holds()))
+}
+
+/// Whether the password was given within the last 15 minutes; `now` notes that it was just now.
+pub async fn confirmed(session: &Session, now: bool) -> Result<bool> {
+    let time = Timestamp::now().as_second();
+    if now {
+        session.insert(CONFIRMED_KEY, time).await.map_err(unavailable)?;
+        return Ok(true);
+    }
+    let at: i64 = session.get(CONFIRMED_KEY).await.map_err(unavailable)?.unwrap_or(0);
+    Ok(time - at < CONFIRMED_FOR)
+}
+
+/// The browser at the other end.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    pub from: Option<IpAddr>,
+    /// Its `User-Agent`, the first 200 characters.
+    pub agent: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Browser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let agent = agent.chars().take(200).collect();
+        Ok(Self { from: super::address_of(parts, state).await, agent })
+    }
+}
+
+/// Signs a person in: the session gets another id, so that one that was planted is worth nothing.
+pub async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<()> {
+    session.cycle_id().await.map_err(unavailable)?;
+    session.remove::<View>(VIEW_KEY).await.map_err(unavailable)?;
+    session.insert(USER_KEY, id).await.map_err(unavailable)?;
+    session.insert(SEEN_KEY, Timestamp::now().as_second()).await.map_err(unavailable)?;
+    session.insert(FROM_KEY, browser.from).await.map_err(unavailable)?;
+    session.insert(AGENT_KEY, &browser.agent).await.map_err(unavailable)?;
+    confirmed(session, true).await?;
+    users::logged_in(&mut app.door().await?, id, browser.from).await
+}

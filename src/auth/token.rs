@@ -1,0 +1,105 @@
+//! Programs: what they present instead of a session.
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::header;
+use axum::http::request::Parts;
+use sha2::{Digest, Sha256};
+
+use super::User;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::store::{tokens, users};
+
+/// A program with a token, which acts as the person whose token it is, with at most their rights.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub user: User,
+    /// What the token is called.
+    pub token: String,
+    /// Whether it may change something.
+    pub may_write: bool,
+}
+
+impl<S> FromRequestParts<S> for Client
+where
+    S: Send + Sync,
+    App: FromRef<S>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let app = App::from_ref(state);
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let secret = presented(header).and_then(|bytes| String::from_utf8(bytes).ok());
+        let from = super::address_of(parts, state).await;
+        let mut db = app.door().await?;
+        let found = match secret {
+            Some(secret) => tokens::by_secret(&mut db, &secret, from).await?,
+            None => None,
+        };
+        let token = found.ok_or(Error::Unauthorized)?;
+        let mut who = users::identity(&mut db, token.user_id).await?.ok_or(Error::Unauthorized)?;
+        if let Some(owner) = token.owner_id {
+            // an admin's token that is restricted is that of a manager
+            if who.admin {
+                (who.sees, who.manages, who.admin) = (vec![owner], vec![owner], false);
+            }
+            who.sees.retain(|id| *id == owner);
+            who.manages.retain(|id| *id == owner);
+        }
+        if !token.may_write && !parts.method.is_safe() {
+            return Err(Error::Forbidden);
+        }
+        let mut user = User::new(who, from);
+        user.through = format!("token {}", token.name);
+        user.read_only = !token.may_write;
+        Ok(Self { user, token: token.name, may_write: token.may_write })
+    }
+}
+
+/// What the `Authorization` header presents, as bearer token or as the password of basic authentication.
+fn presented(header: Option<&str>) -> Option<Vec<u8>> {
+    use base64::Engine;
+    let (scheme, rest) = header?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Some(rest.trim().as_bytes().to_vec())
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = base64::engine::general_purpose::STANDARD.decode(rest.trim()).ok()?;
+        let colon = decoded.iter().position(|byte| *byte == b':')?;
+        Some(decoded[colon + 1..].to_vec())
+    } else {
+        None
+    }
+}
+
+/// Whether the `Authorization` header presents one of the tokens (SHA-256 each).
+pub fn carries_token(header: Option<&str>, tokens: &[[u8; 32]]) -> bool {
+    let Some(presented) = presented(header) else { return false };
+    // comparing hashes tells nothing about the token by its timing
+    let hash: [u8; 32] = Sha256::digest(&presented).into();
+    tokens.contains(&hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_and_basic_carry_the_token() {
+        let tokens = [Sha256::digest("old-token").into(), Sha256::digest("new-token").into()];
+        assert!(carries_token(Some("Bearer new-token"), &tokens));
+        assert!(carries_token(Some("bearer old-token"), &tokens));
+        assert!(carries_token(Some("Basic YW55Om5ldy10b2tlbg=="), &tokens));
+        for header in [
+            None,
+            Some(""),
+            Some("Bearer"),
+            Some("Bearer x"),
+            Some("Basic !!"),
+            Some("Basic eA=="),
+            Some("Digest new-token"),
+        ] {
+            assert!(!carries_token(header, &tokens), "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The audit: who changed what, from where and when. Written in the transaction of the change itself, and
+//! never changed: the database has no policy that lets anybody.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::{Map, Value};
+
+use super::changes::Actor;
+use super::schema::audit;
+use crate::error::Result;
+
+/// What happened, before it is noted.
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    action: &'static str,
+    object: &'a str,
+    owner: Option<i64>,
+    id: Option<i64>,
+    old: Option<Value>,
+    new: Option<Value>,
+}
+
+impl<'a> Event<'a> {
+    /// `action` is the kind of object and what was done, as `server.changed`; `object` is what it is called.
+    pub fn new(action: &'static str, object: &'a str) -> Self {
+        Self { action, object, owner: None, id: None, old: None, new: None }
+    }
+
+    /// Whose managers may read it.
+    pub fn owner(self, owner: impl Into<Option<i64>>) -> Self {
+        Self { owner: owner.into(), ..self }
+    }
+
+    /// The object's id.
+    pub fn id(self, id: i64) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// What a new object is like. Never a secret.
+    pub fn made(self, new: Value) -> Self {
+        Self { new: Some(new), ..self }
+    }
+
+    /// What a removed object was like.
+    pub fn gone(self, old: Value) -> Self {
+        Self { old: Some(old), ..self }
+    }
+
+    /// What differs between the object before and after, by field.
+    pub fn changed(self, old: Value, new: Value) -> Self {
+        let (old, new) = differing(old, new);
+        Self { old: Some(old), new: Some(new), ..self }
+    }
+}
+
+/// The fields of two objects that differ; what are no objects stays as it is.
+fn differing(old: Value, new: Value) -> (Value, Value) {
+    let (Value::Object(mut old), Value::Object(mut new)) = (old.clone(), new.clone()) else {
+        return (old, new);
+    };
+    let equal: Vec<String> =
+        old.iter().filter(|(key, value)| new.get(*key) == Some(value)).map(|(key, _)| key.clone()).collect();
+    let forget = |fields: &mut Map<String, Value>| equal.iter().for_each(|key| drop(fields.remove(key)));
+    forget(&mut old);
+    forget(&mut new);
+    (Value::Object(old), Value::Object(new))
+}
+
+/// Notes an event, in the transaction that it tells of.
+pub(super) async fn note(conn: &mut AsyncPgConnection, by: &Actor, event: Event<'_>) -> Result<()> {
+    diesel::insert_into(audit::table)
+        .values((
+            audit::user_id.eq(by.id),
+            audit::user_name.eq(&by.name),
+            audit::through.eq(&by.through),
+            audit::address.eq(by.from.map(|address| address.to_string())),
+            audit::owner_id.eq(event.owner),
+            audit::action.eq(event.action),
+            audit::object.eq(event.object),
+            audit::object_id.eq(event.id),
+            audit::old.eq(event.old),
+            audit::new.eq(event.new),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_kept() {
+        let (old, new) = differing(json!({"a": 1, "b": 2, "c": 3}), json!({"a": 1, "b": 5, "d": 6}));
+        assert_eq!((old, new), (json!({"b": 2, "c": 3}), json!({"b": 5, "d": 6})));
+    }
+}

@@ -1,0 +1,131 @@
+//! A connection, and whose rows it can reach. The database keeps tenants apart a second time: policies compare
+//! each row's owner with two settings that live as long as a transaction, so a query that forgot its
+//! scope finds nothing, and what was set for one request is gone before the next.
+
+use std::fmt::Write;
+
+use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+
+use super::scope::{Scope, Writing};
+use crate::error::Result;
+
+/// A connection. Its inside is this room's alone.
+///
+/// One that is bound to somebody's rights is always within a transaction: a read-only one, so that what is
+/// written outside of [`Db::transaction`] fails loudly, and not silently at the end.
+pub struct Db {
+    /// Taken by `drop` only.
+    conn: Option<Object<AsyncPgConnection>>,
+    /// The settings as SQL; `None` at the door.
+    rights: Option<String>,
+    /// A transaction is being begun or ended: given up then, nobody knows what became of it.
+    between: bool,
+}
+
+impl Db {
+    pub(super) fn at_the_door(conn: Object<AsyncPgConnection>) -> Self {
+        Self { conn: Some(conn), rights: None, between: false }
+    }
+
+    pub(super) async fn bound(conn: Object<AsyncPgConnection>, rights: &Writing) -> Result<Self> {
+        let settings = format!(
+            "set local prommgr.seen = '{}'; set local prommgr.changed = '{}'",
+            setting(&rights.seen),
+            setting(&rights.changed)
+        );
+        let mut db = Self { conn: Some(conn), rights: Some(settings), between: false };
+        db.begin("begin read only").await?;
+        Ok(db)
+    }
+
+    #[allow(clippy::expect_used, reason = "only drop takes it")]
+    pub(super) fn conn(&mut self) -> &mut AsyncPgConnection {
+        self.conn.as_mut().expect("a connection that was not dropped")
+    }
+
+    /// Begins a transaction with the rights in it: one round trip.
+    async fn begin(&mut self, begin: &str) -> Result<()> {
+        let Some(rights) = &self.rights else { return Ok(()) };
+        let sql = format!("{begin}; {rights}");
+        self.between = true;
+        let begun = AnsiTransactionManager::begin_transaction_sql(self.conn(), &sql).await;
+        self.between = false;
+        Ok(begun?)
+    }
+
+    async fn end(&mut self, commit: bool) -> Result<()> {
+        self.between = true;
+        let conn = self.conn();
+        let ended = if commit {
+            AnsiTransactionManager::commit_transaction(conn).await
+        } else {
+            AnsiTransactionManager::rollback_transaction(conn).await
+        };
+        self.between = false;
+        Ok(ended?)
+    }
+
+    /// Writes: committed when `work` is `Ok`, undone as a whole otherwise. Reads follow as before.
+    pub(super) async fn transaction<T, F>(&mut self, work: F) -> Result<T>
+    where
+        F: AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
+    {
+        self.transaction_as("begin", work).await
+    }
+
+    /// As [`Self::transaction`], begun by the words given, such as an isolation level.
+    pub(super) async fn transaction_as<T, F>(&mut self, begin: &str, work: F) -> Result<T>
+    where
+        F: AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
+    {
+        if self.rights.is_some() {
+            // the one of the reads
+            self.end(false).await?;
+            self.begin(begin).await?;
+        } else {
+            AnsiTransactionManager::begin_transaction_sql(self.conn(), begin).await?;
+        }
+        let done = match work(self.conn()).await {
+            Ok(value) => self.end(true).await.map(|()| value),
+            Err(error) => {
+                // what went wrong first is what counts
+                let _ = self.end(false).await;
+                Err(error)
+            }
+        };
+        // a connection that was lost meanwhile says so at the next query
+        let _ = self.begin("begin read only").await;
+        done
+    }
+}
+
+impl Drop for Db {
+    /// The transaction of the reads ends beside the request; only then the connection goes back to the pool.
+    fn drop(&mut self) {
+        let Some(mut conn) = self.conn.take() else { return };
+        // the pool throws away a connection that is within a transaction, or between two
+        if self.rights.is_none() || self.between {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let conn: &mut AsyncPgConnection = &mut conn;
+                let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+            });
+        }
+    }
+}
+
+/// `all`, or owners as PostgreSQL writes an array.
+fn setting(scope: &Scope) -> String {
+    let Some(owners) = scope.owners() else { return "all".into() };
+    let mut text = String::from("{");
+    for (n, owner) in owners.iter().enumerate() {
+        let comma = if n > 0 { "," } else { "" };
+        // writing into a String does not fail
+        let _ = write!(text, "{comma}{owner}");
+    }
+    text.push('}');
+    text
+}

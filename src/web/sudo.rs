@@ -1,0 +1,71 @@
+//! What is dangerous in the wrong hands (passwords, second factors, tokens, members, users) asks for the
+//! password again when it was last given more than 15 minutes ago. What was typed is not lost: the page
+//! carries it along, and the request goes on as it was once the password is right.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_sessions::Session;
+
+use super::{Frame, Look};
+use crate::app::App;
+use crate::auth::{self, User};
+use crate::error::{Error, Result};
+use crate::router::FORM_LIMIT;
+
+/// The field that this layer takes out of a form.
+const PASSWORD: &str = "sudo_password";
+
+#[derive(Template)]
+#[template(path = "sudo.html")]
+struct SudoPage {
+    frame: Frame,
+    /// Where the form goes: where it was going.
+    action: String,
+    /// What was typed.
+    fields: Vec<(String, String)>,
+    /// Comes by single sign-on only, so there is no password to ask for.
+    passwordless: bool,
+    error: Option<String>,
+}
+
+/// Layer of the routes that need it. Safe methods pass, and who is not signed in is the handler's to refuse.
+pub async fn ask(
+    State(app): State<App>,
+    session: Session,
+    look: Look,
+    user: Result<User, Error>,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
+    let Ok(user) = user else { return Ok(next.run(request).await) };
+    if request.method().is_safe() || auth::confirmed(&session, false).await? {
+        return Ok(next.run(request).await);
+    }
+    let (mut parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| Error::TooLarge)?;
+    let (passwords, fields): (Vec<_>, Vec<_>) =
+        url::form_urlencoded::parse(&body).into_owned().partition(|(name, _)| name == PASSWORD);
+    let password = passwords.into_iter().map(|(_, value)| value).next();
+    let mut error = None;
+    if let Some(password) = password {
+        if auth::check_password(&app, user.id(), &password).await? {
+            auth::confirmed(&session, true).await?;
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+            return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+        }
+        error = Some("That is not your password.".into());
+    }
+    let page = SudoPage {
+        frame: look.frame(&mut app.db(&user).await?, &user, &session).await?,
+        action: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        fields,
+        passwordless: !user.has_password(),
+        error,
+    };
+    Ok(look.page(StatusCode::FORBIDDEN, &page)?.into_response())
+}

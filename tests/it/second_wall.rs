@@ -1,0 +1,142 @@
+//! The database's own wall: what a query finds that forgot its scope. Every query here is asked for everything,
+//! on a connection that has charlie's rights, or none.
+
+use prommgr::page::At;
+use prommgr::store::scope::{All, Scope, Writing};
+use prommgr::store::{Db, alerts, changes, owners, publications, quarantine, servers, tokens, users};
+
+use crate::alerts::busy;
+use crate::house::House;
+use crate::strangers::Scene;
+
+/// Every table that has rows of tenants, of the staff or of people, with the owner's column where it has one.
+const TENANTS: [(&str, &str); 7] = [
+    ("owners", "id"),
+    ("memberships", "owner_id"),
+    ("servers", "owner_id"),
+    ("server_health", "owner_id"),
+    ("thresholds", "owner_id"),
+    ("alerts", "owner_id"),
+    ("pending_changes", "owner_id"),
+];
+/// Without rows of anybody.
+const OPEN: [&str; 3] = ["__diesel_schema_migrations", "clusters", "prometheus_health"];
+
+async fn of_charlie(house: &House) -> Db {
+    let charlie = house.person_of("charlie").await;
+    house.app.db(&charlie).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_forgot_its_scope_finds_only_what_is_the_persons() {
+    let (house, _) = busy().await;
+    house.db.batch_execute("insert into thresholds (rule, severity, owner_id, hold_seconds, enabled) values ('service_down', 'warning', 101, 60, true)").await.unwrap();
+    let everything: Scope = All::operator().into();
+    let mut db = of_charlie(&house).await;
+    let alerts =
+        alerts::list(&mut db, &everything, &alerts::Filter::default(), &At::default()).await.unwrap();
+    assert_eq!(alerts.items.iter().map(|one| one.alert.owner_id).collect::<Vec<_>>(), [Some(102)]);
+    assert_eq!(alerts::open_count(&mut db, &everything).await.unwrap(), 1);
+    let found = owners::list(&mut db, &everything, "", &At::default()).await.unwrap();
+    assert_eq!(found.items.iter().map(|owner| owner.id).collect::<Vec<_>>(), [102]);
+    assert_eq!(owners::choices(&mut db, &everything).await.unwrap().len(), 1);
+    let servers =
+        servers::list(&mut db, &everything, &servers::Filter::default(), &At::default()).await.unwrap();
+    assert!(servers.items.iter().all(|one| one.server.owner_id == 102));
+    let nordwind = house.column("select id::text from servers where owner_id = 101").await;
+    assert!(!nordwind.is_empty());
+    for id in nordwind {
+        let id: i64 = id.parse().unwrap();
+        assert!(servers::find(&mut db, &everything, id).await.is_err());
+        assert!(servers::find_rw(&mut db, &All::operator().into(), id).await.is_err());
+    }
+    assert!(changes::pending(&mut db, All::operator(), 10).await.unwrap().is_empty());
+    assert!(publications::list(&mut db, All::operator(), &At::default()).await.unwrap().items.is_empty());
+    assert_eq!(quarantine::count(&mut db, All::operator()).await.unwrap(), 0);
+    let names: Vec<_> =
+        users::list(&mut db, All::operator()).await.unwrap().into_iter().map(|user| user.name).collect();
+    assert_eq!(names, ["charlie"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_has_the_wall_and_it_holds() {
+    let scene = Scene::new().await;
+    let house = &scene.house;
+    let tables = house.column("select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and not relispartition order by 1").await;
+    let bare = house.column("select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and not (relrowsecurity and relforcerowsecurity) order by 1").await;
+    assert_eq!(bare, OPEN, "a table without row-level security: whose are its rows?");
+    // as the program connects: an ordinary role that owns the tables
+    for (rights, sees) in [("", Vec::new()), ("{}", Vec::new()), ("{102}", vec!["102"])] {
+        house
+            .db
+            .batch_execute(&format!("set prommgr.seen = '{rights}'; set prommgr.changed = '{rights}'"))
+            .await
+            .unwrap();
+        for (table, column) in TENANTS {
+            let sql = format!("select distinct {column}::text from {table} where {column} is not null");
+            let found = house.column(&sql).await;
+            assert!(
+                found.iter().all(|owner| sees.contains(&owner.as_str())),
+                "{table} shows {found:?} to {rights:?}"
+            );
+            let changed = house
+                .db
+                .execute(&format!("update {table} set {column} = {column} where {column} = 101"), &[])
+                .await
+                .unwrap();
+            let removed =
+                house.db.execute(&format!("delete from {table} where {column} = 101"), &[]).await.unwrap();
+            assert_eq!((changed, removed), (0, 0), "{table}, {rights:?}");
+        }
+        let people = ["users", "sessions", "tokens", "one_time_links"];
+        for table in tables.iter().filter(|table| !OPEN.contains(&table.as_str())) {
+            if TENANTS.iter().any(|(tenants, _)| tenants == table)
+                || rights.is_empty() && people.contains(&table.as_str())
+            {
+                continue;
+            }
+            let own = if table == "users" { " where name <> 'charlie'" } else { "" };
+            assert_eq!(
+                house.count(&format!("{table}{own}")).await,
+                0,
+                "{table} shows something to {rights:?}"
+            );
+        }
+        // and a row cannot be put among another's
+        let refused = house.db.execute("insert into servers (owner_id, external_id, name, address, port) values (101, 'x', 'x', '10.0.0.9', 9100)", &[]).await;
+        assert!(refused.unwrap_err().as_db_error().unwrap().message().contains("row-level security"));
+    }
+    let moved = house.db.execute("update servers set owner_id = 101 where owner_id = 102", &[]).await;
+    assert!(moved.is_ok_and(|rows| rows == 0) || house.count("servers where owner_id = 101").await == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_keeps_nothing_of_the_request_before() {
+    let house = House::with(|settings| settings.database_connections = Some("2".into())).await;
+    house.server(101, "1", "nord-web", "10.0.0.1").await;
+    let everything: Scope = All::operator().into();
+    for _ in 0..5 {
+        let mut all = house.app.db(All::operator()).await.unwrap();
+        assert_eq!(owners::choices(&mut all, &everything).await.unwrap().len(), 2);
+        drop(all);
+        assert_eq!(owners::choices(&mut of_charlie(&house).await, &everything).await.unwrap().len(), 1);
+        assert!(owners::choices(&mut house.app.door().await.unwrap(), &everything).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_cannot_write_and_viewers_cannot_either() {
+    let house = House::new().await;
+    let server = house.server(101, "1", "nord-web", "10.0.0.1").await;
+    let bob = house.person_of("bob").await;
+    let mut db = house.app.db(&bob).await.unwrap();
+    // as if the check of his role had been forgotten
+    let theirs: Writing = All::operator().into();
+    let found = servers::find_rw(&mut db, &theirs, server).await.unwrap();
+    found.remove(&mut db, &bob.actor()).await.unwrap_err();
+    assert_eq!(house.count("servers where removed_at is null").await, 1);
+    assert_eq!(house.count("audit").await, 0);
+    // and the connection goes on
+    servers::find(&mut db, &bob.scope(), server).await.unwrap();
+    assert!(tokens::of(&mut db, bob.id()).await.unwrap().is_empty());
+}
