@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
-pub use self::session::{Browser, View, confirmed, look_at, looked_at, sign_in};
+pub use self::session::{Browser, CONFIRMED_KEY, View, confirmed, look_at, looked_at, sign_in};
 use self::session::{SEEN_EVERY, SEEN_KEY};
 pub use self::token::{Client, carries_token};
 

@@ -21,7 +21,7 @@ pub(super) const SEEN_EVERY: i64 = 300;
 /// What is being looked at, a [`View`].
 pub(super) const VIEW_KEY: &str = "view";
 /// When the password was last given, seconds.
-const CONFIRMED_KEY: &str = "confirmed";
+pub const CONFIRMED_KEY: &str = "confirmed";
 /// How long that counts, seconds.
 const CONFIRMED_FOR: i64 = 15 * 60;
 /// How long an admin may look as a customer, seconds.

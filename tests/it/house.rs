@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use prommgr::app::App;
-use prommgr::auth::User;
+use prommgr::auth::{CONFIRMED_KEY, User};
 use prommgr::config::{Config, Settings};
 use prommgr::store::Store;
 use prommgr::store::sessions::{Sessions, USER_KEY};
@@ -130,8 +130,9 @@ impl House {
 
     async fn session_of(&self, user: i64) -> String {
         let expiry_date = time::OffsetDateTime::now_utc() + time::Duration::days(1);
-        let mut record =
-            Record { id: Id::default(), data: [(USER_KEY.to_owned(), json!(user))].into(), expiry_date };
+        let now = json!(jiff::Timestamp::now().as_second());
+        let data = [(USER_KEY.to_owned(), json!(user)), (CONFIRMED_KEY.to_owned(), now)].into();
+        let mut record = Record { id: Id::default(), data, expiry_date };
         Sessions(self.app.store().clone()).create(&mut record).await.unwrap();
         record.id.to_string()
     }

@@ -16,6 +16,7 @@ mod episodes;
 mod health;
 mod house_rules;
 mod login;
+mod looking;
 mod owners;
 mod publications;
 mod refusals;
