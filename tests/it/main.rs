@@ -30,5 +30,6 @@ mod strangers;
 mod tenancy;
 mod thresholds;
 mod tls;
+mod upgrade;
 mod webhook;
 mod worker;
