@@ -143,15 +143,19 @@ impl Scene {
         Self { house, server, gone, alert, publication }
     }
 
-    async fn ask(&self, entry: &Entry, person: &Person) -> Page {
-        let path = entry
+    fn path(&self, entry: &Entry) -> String {
+        entry
             .asked
             .replace("{owner}", &self.house.nordwind.to_string())
             .replace("{server}", &self.server.to_string())
             .replace("{gone}", &self.gone.to_string())
             .replace("{alert}", &self.alert)
             .replace("{publication}", &self.publication)
-            .replace("{secret}", "0123456789abcdef");
+            .replace("{secret}", "0123456789abcdef")
+    }
+
+    async fn ask(&self, entry: &Entry, person: &Person) -> Page {
+        let path = self.path(entry);
         if entry.method == "GET" { person.get(&path).await } else { person.post(&path, entry.form).await }
     }
 }
@@ -214,6 +218,28 @@ async fn every_door_opens_to_whom_it_should() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The parts of pages that htmx swaps are no back door.
+#[tokio::test(flavor = "multi_thread")]
+async fn fragments_tell_strangers_nothing_either() {
+    let scene = Scene::new().await;
+    for entry in entries().into_iter().filter(|entry| entry.method == "GET") {
+        let path = scene.path(&entry);
+        for (person, expected) in
+            [(scene.house.anyone(), entry.anyone), (scene.house.charlie(), entry.charlie)]
+        {
+            let part = person.fragment(&path).await;
+            let fits = if expected == Login {
+                part.status == 204 && part.header("hx-redirect") == "/login"
+            } else {
+                got(&part) == expected
+            };
+            assert!(fits, "{path}: {}", part.status);
+            let told: Vec<_> = SECRETS.iter().filter(|secret| part.text.contains(*secret)).collect();
+            assert!(told.is_empty(), "{path} tells {told:?}");
+        }
+    }
 }
 
 #[test]
