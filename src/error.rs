@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::time::Duration;
 
 /// Messages by field name, for input that was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub enum Error {
     /// What is asked for cannot be combined with what is there (409).
     #[error("{0}")]
     Conflict(String),
+    /// Too many attempts; after that time there is one again (429).
+    #[error("Too many attempts. Try again {}.", in_words(*.0))]
+    TooMany(Duration),
     /// Something we need does not answer just now (503).
     #[error("{0}")]
     Unavailable(String),
@@ -81,8 +85,18 @@ impl Error {
             Self::Conflict(_) => 409,
             Self::TooLarge => 413,
             Self::Invalid(_) => 422,
+            Self::TooMany(_) => 429,
             Self::Internal(_) => 500,
             Self::Unavailable(_) => 503,
+        }
+    }
+
+    /// After how long another try makes sense, in whole seconds, where that is known (`Retry-After`).
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooMany(wait) => Some(whole_seconds(*wait)),
+            Self::Unavailable(_) => Some(5),
+            _ => None,
         }
     }
 
@@ -96,6 +110,7 @@ impl Error {
             Self::Conflict(_) => "That does not fit what is there",
             Self::TooLarge => "Too large",
             Self::Invalid(_) => "Some fields need another look",
+            Self::TooMany(_) => "Too many attempts",
             Self::Internal(_) => "Something went wrong on our side",
             Self::Unavailable(_) => "Not available just now",
         }
@@ -109,6 +124,40 @@ impl Error {
                     .into()
             }
             other => other.to_string(),
+        }
+    }
+}
+
+/// Rounded up, and never none: a try that comes too early is refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+fn in_words(wait: Duration) -> String {
+    match whole_seconds(wait) {
+        1 => "in a second".into(),
+        seconds @ ..=90 => format!("in {seconds} seconds"),
+        seconds => format!("in {} minutes", seconds.div_ceil(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        for (millis, seconds, words) in [
+            (0, 1, "in a second"),
+            (1, 1, "in a second"),
+            (1001, 2, "in 2 seconds"),
+            (90_000, 90, "in 90 seconds"),
+            (90_001, 91, "in 2 minutes"),
+            (900_000, 900, "in 15 minutes"),
+        ] {
+            let error = Error::TooMany(Duration::from_millis(millis));
+            assert_eq!(error.retry_after(), Some(seconds));
+            assert_eq!(error.message(), format!("Too many attempts. Try again {words}."));
         }
     }
 }

@@ -91,8 +91,8 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
     for (name, value) in kept {
         dressed.headers_mut().append(name, value);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        dressed.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    if let Some(seconds) = error.retry_after() {
+        dressed.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status == StatusCode::UNAUTHORIZED && is_for_programs(uri.path()) {
         dressed

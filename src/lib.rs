@@ -27,6 +27,8 @@ pub mod leash;
 pub mod page;
 /// argon2id, off the async threads, on memory that is used again.
 pub mod password;
+/// Who is at the other end, also behind proxies.
+pub mod peer;
 /// Publishing: pure text out, a few calls in.
 pub mod prometheus;
 /// Every URL of the house.

@@ -16,6 +16,8 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::peer::Peer;
+
 /// How long a client may take to send the head of a request, and stay silent between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// How long a client may leave an answer unread.
@@ -34,8 +36,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
             next = next(&listener, &places) => next,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 // out of file descriptors, most likely: let some be closed
                 tracing::warn!(%error, "a connection was not accepted");
@@ -48,7 +50,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_LIMIT));
         let router = router.clone();
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             router.clone().oneshot(request.map(axum::body::Body::new))
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::scope::All;
-use crate::store::{health, intake, quarantine, sessions};
+use crate::store::{attempts, browsers, health, intake, quarantine, sessions};
 
 /// How often Prometheus is asked which servers it reaches.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ pub async fn watch(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Makes partitions ahead, adopts alerts, forgets sessions and quarantine that are old.
+/// Makes partitions ahead, adopts alerts, forgets what is old: sessions, known browsers, attempts, quarantine.
 pub async fn tidy(app: &App) -> Result<()> {
     let all = All::operator();
     let mut db = app.db(all).await?;
@@ -93,6 +93,8 @@ pub async fn tidy(app: &App) -> Result<()> {
         tracing::info!(adopted, "alerts found their owner or server");
     }
     quarantine::sweep(&mut db, all).await?;
+    attempts::sweep(&mut db, all).await?;
+    browsers::sweep(&mut db, all).await?;
     sessions::sweep(app.store()).await?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Who is asking. A handler's signature is its permission: [`User`] is anybody signed in,
 //! [`Admin`] an admin; what either may see and change comes from its scopes.
 
+mod browser;
+mod door;
 mod session;
 mod token;
 
@@ -11,7 +13,9 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
-pub use self::session::{Browser, CONFIRMED_KEY, View, confirmed, look_at, looked_at, sign_in};
+pub use self::browser::{Browser, Known};
+pub use self::door::{check_login, check_password};
+pub use self::session::{CONFIRMED_KEY, View, confirmed, look_at, looked_at, sign_in};
 use self::session::{SEEN_EVERY, SEEN_KEY};
 pub use self::token::{Client, carries_token};
 
@@ -19,6 +23,7 @@ use crate::address::Reach;
 use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::peer::ClientAddress;
 use crate::store::changes::Actor;
 use crate::store::scope::{All, Scope, Writing};
 use crate::store::sessions::USER_KEY;
@@ -219,7 +224,7 @@ where
         let Some(id) = id else {
             return Err(Error::Unauthorized);
         };
-        let user = User::with_id(&app, id, address_of(parts, state).await).await?;
+        let user = User::with_id(&app, id, address_of(parts, &app)).await?;
         let now = Timestamp::now().as_second();
         let seen: i64 = session.get(SEEN_KEY).await.map_err(unavailable)?.unwrap_or(0);
         if now - seen > SEEN_EVERY {
@@ -243,8 +248,8 @@ where
 }
 
 /// Where a request came from.
-async fn address_of<S: Send + Sync>(_parts: &mut Parts, _state: &S) -> Option<IpAddr> {
-    None
+fn address_of(parts: &Parts, app: &App) -> Option<IpAddr> {
+    ClientAddress::of(parts, &app.config().trusted_proxies).0
 }
 
 /// The browser's session.
@@ -256,25 +261,4 @@ pub async fn session<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Ses
 pub fn unavailable(error: tower_sessions::session::Error) -> Error {
     tracing::warn!(%error, "no session");
     Error::Unavailable("The database does not answer just now. Try again in a moment.".into())
-}
-
-/// Checks name and password. A name that does not exist takes as long as a wrong password; so
-/// does a disabled one. Returns the person's id.
-pub async fn check_login(app: &App, name: &str, password: &str) -> Result<Option<i64>> {
-    if password.len() > 4096 || name.len() > 4096 || name.contains('\0') {
-        return Ok(None);
-    }
-    let user = users::by_name(&mut app.door().await?, name).await?;
-    let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    let right = crate::password::verify(password.to_owned(), hash).await?;
-    Ok(user.filter(|user| right && user.disabled_at.is_none()).map(|user| user.id))
-}
-
-/// Whether this is the person's password; `false` when they have none.
-pub async fn check_password(app: &App, id: i64, password: &str) -> Result<bool> {
-    if password.len() > 4096 {
-        return Ok(false);
-    }
-    let hash = users::password_hash(&mut app.door().await?, id).await?;
-    crate::password::verify(password.to_owned(), hash).await
 }

@@ -1,17 +1,12 @@
 //! What a browser's session knows of the person beside who it is.
 
-use std::net::IpAddr;
-
-use axum::extract::FromRequestParts;
-use axum::http::header;
-use axum::http::request::Parts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
-use super::unavailable;
+use super::{Browser, Known, unavailable};
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::sessions::{AGENT_KEY, FROM_KEY, SEEN_KEY as SEEN, USER_KEY};
 use crate::store::users;
 
@@ -79,26 +74,9 @@ pub async fn confirmed(session: &Session, now: bool) -> Result<bool> {
     Ok(time - at < CONFIRMED_FOR)
 }
 
-/// The browser at the other end.
-#[derive(Clone, Debug)]
-pub struct Browser {
-    pub from: Option<IpAddr>,
-    /// Its `User-Agent`, the first 200 characters.
-    pub agent: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Browser {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let agent = agent.chars().take(200).collect();
-        Ok(Self { from: super::address_of(parts, state).await, agent })
-    }
-}
-
-/// Signs a person in: the session gets another id, so that one that was planted is worth nothing.
-pub async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<()> {
+/// Signs a person in: the session gets another id, so that one that was planted is worth nothing, and the
+/// browser is known from now on.
+pub async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
     session.cycle_id().await.map_err(unavailable)?;
     session.remove::<View>(VIEW_KEY).await.map_err(unavailable)?;
     session.insert(USER_KEY, id).await.map_err(unavailable)?;
@@ -106,5 +84,6 @@ pub async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -
     session.insert(FROM_KEY, browser.from).await.map_err(unavailable)?;
     session.insert(AGENT_KEY, &browser.agent).await.map_err(unavailable)?;
     confirmed(session, true).await?;
-    users::logged_in(&mut app.door().await?, id, browser.from).await
+    users::logged_in(&mut app.door().await?, id, browser.from).await?;
+    browser.remember(app, id).await
 }

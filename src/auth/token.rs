@@ -31,7 +31,7 @@ where
         let app = App::from_ref(state);
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let secret = presented(header).and_then(|bytes| String::from_utf8(bytes).ok());
-        let from = super::address_of(parts, state).await;
+        let from = super::address_of(parts, &app);
         let mut db = app.door().await?;
         let found = match secret {
             Some(secret) => tokens::by_secret(&mut db, &secret, from).await?,

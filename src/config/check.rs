@@ -1,7 +1,7 @@
 //! The check of each kind of setting, and what is said of those that cannot be used.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -114,16 +114,23 @@ pub(super) fn tokens(setting: &Option<String>, invalid: &mut Invalid) -> Vec<[u8
     tokens.iter().map(|token| Sha256::digest(token).into()).collect()
 }
 
-pub(super) fn networks(setting: &Option<String>, invalid: &mut Invalid) -> Vec<IpNet> {
+/// Networks by commas; an address alone is a network of one.
+pub(super) fn networks(setting: &Option<String>, name: &str, invalid: &mut Invalid) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for text in given(setting).unwrap_or("").split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        match text.parse() {
+        match text.parse().or_else(|_| text.parse().map(|ip: IpAddr| ip.into())) {
             Ok(network) => networks.push(network),
-            Err(_) => invalid.add(
-                "PROMMGR_CUSTOMER_NETWORKS",
-                format!("`{text}` is not a network such as 203.0.113.0/24"),
-            ),
+            Err(_) => invalid.add(name, format!("`{text}` is not a network such as 203.0.113.0/24")),
         }
+    }
+    networks
+}
+
+/// Networks of proxies; all the world cannot be one, as then everybody could say where they come from.
+pub(super) fn proxies(setting: &Option<String>, name: &str, invalid: &mut Invalid) -> Vec<IpNet> {
+    let networks = networks(setting, name, invalid);
+    if networks.iter().any(|network| network.prefix_len() == 0) {
+        invalid.add(name, "everybody would be a proxy; name the networks that yours are in");
     }
     networks
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 pub use self::check::{Invalid, is_label_name};
 use self::check::{
-    default_data_dir, default_public_url, given, http_url, label, networks, number, tokens, urls,
+    default_data_dir, default_public_url, given, http_url, label, networks, number, proxies, tokens, urls,
     without_path,
 };
 
@@ -50,6 +50,9 @@ pub struct Settings {
     /// Where people reach prommgr, for links and cookies [default: http://LISTEN]
     #[arg(long, env = "PROMMGR_PUBLIC_URL", global = true, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Networks of proxies that may say, by X-Forwarded-For, where a request comes from, separated by commas [default: none]
+    #[arg(long, env = "PROMMGR_TRUSTED_PROXIES", global = true, value_name = "CIDRS")]
+    pub trusted_proxies: Option<String>,
     /// Label that carries an owner's external id [default: cloudnet_owner_id]
     #[arg(long, env = "PROMMGR_OWNER_LABEL", global = true, value_name = "NAME")]
     pub owner_label: Option<String>,
@@ -74,7 +77,7 @@ pub struct Settings {
 }
 
 /// Every setting's name in the environment and its flag.
-pub const NAMES: [(&str, &str); 15] = [
+pub const NAMES: [(&str, &str); 16] = [
     ("DATABASE_URL", "--database-url"),
     ("PROMMGR_LISTEN", "--listen"),
     ("PROMMGR_DATA_DIR", "--data-dir"),
@@ -83,6 +86,7 @@ pub const NAMES: [(&str, &str); 15] = [
     ("PROMMGR_ALERTMANAGER_URL", "--alertmanager-url"),
     ("PROMMGR_WEBHOOK_TOKEN", "--webhook-token"),
     ("PROMMGR_PUBLIC_URL", "--public-url"),
+    ("PROMMGR_TRUSTED_PROXIES", "--trusted-proxies"),
     ("PROMMGR_OWNER_LABEL", "--owner-label"),
     ("PROMMGR_SERVER_LABEL", "--server-label"),
     ("PROMMGR_CUSTOMER_NETWORKS", "--customer-networks"),
@@ -134,6 +138,8 @@ pub struct Config {
     /// SHA-256 of each token that the webhook takes.
     pub webhook_tokens: Vec<[u8; 32]>,
     pub public_url: Url,
+    /// Empty: nobody may say where a request comes from but the connection itself.
+    pub trusted_proxies: Vec<IpNet>,
     pub owner_label: String,
     pub server_label: String,
     /// Empty: every network but the special ones.
@@ -207,9 +213,14 @@ impl Config {
             ),
             webhook_tokens: tokens(&settings.webhook_token, &mut invalid),
             public_url,
+            trusted_proxies: proxies(&settings.trusted_proxies, "PROMMGR_TRUSTED_PROXIES", &mut invalid),
             owner_label,
             server_label,
-            customer_networks: networks(&settings.customer_networks, &mut invalid),
+            customer_networks: networks(
+                &settings.customer_networks,
+                "PROMMGR_CUSTOMER_NETWORKS",
+                &mut invalid,
+            ),
             database_connections: number(
                 &settings.database_connections,
                 16,
@@ -248,6 +259,7 @@ mod tests {
             webhook_token: Some("short".into()),
             owner_label: Some("job".into()),
             customer_networks: Some("10.0.0.0/99".into()),
+            trusted_proxies: Some("10.0.0.1, 0.0.0.0/0".into()),
             database_connections: Some("1".into()),
             database_url: Some("mysql://x".into()),
             log_format: Some("xml".into()),
@@ -261,6 +273,7 @@ mod tests {
             "PROMMGR_WEBHOOK_TOKEN",
             "PROMMGR_OWNER_LABEL",
             "PROMMGR_CUSTOMER_NETWORKS",
+            "PROMMGR_TRUSTED_PROXIES",
             "PROMMGR_DATABASE_CONNECTIONS",
             "DATABASE_URL",
             "PROMMGR_LOG_FORMAT",

@@ -2,7 +2,9 @@
 //! its queries, which all start from what a [`scope::Scope`] may see.
 
 pub mod alerts;
+pub mod attempts;
 pub mod audit;
+pub mod browsers;
 pub mod changes;
 mod connect;
 mod db;

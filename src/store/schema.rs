@@ -24,6 +24,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    attempts (key) {
+        key -> Bytea,
+        full_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    known_browsers (hash, user_id) {
+        hash -> Bytea,
+        user_id -> Int8,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     one_time_links (hash) {
         hash -> Bytea,
         purpose -> Text,

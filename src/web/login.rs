@@ -51,7 +51,8 @@ pub struct Credentials {
     next: String,
 }
 
-/// `POST /login`. A wrong name and a wrong password get the same answer after the same time.
+/// `POST /login`. A wrong name and a wrong password get the same answer after the same time; 429 with
+/// `Retry-After` after too many of them.
 pub async fn log_in(
     State(app): State<App>,
     session: Session,
@@ -59,17 +60,29 @@ pub async fn log_in(
     browser: Browser,
     Form(form): Form<Credentials>,
 ) -> Result<Response> {
-    let Some(id) = auth::check_login(&app, &form.username, &form.password).await? else {
-        let page = LoginPage {
-            frame: look.bare(),
-            username: form.username,
-            next: local(&form.next).to_owned(),
-            error: Some("That name and password do not belong together.".into()),
-        };
-        return look.page(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    let checked = auth::check_login(&app, &form.username, &form.password, &browser).await;
+    let (status, error, wait) = match checked {
+        Ok(Some(id)) => {
+            // the password was right, and nobody is signed in yet: what else is asked for belongs here
+            let known = auth::sign_in(&app, &session, id, &browser).await?;
+            return Ok((known, Redirect::to(local(&form.next))).into_response());
+        }
+        Ok(None) => {
+            let wrong = "That name and password do not belong together.".to_owned();
+            (StatusCode::UNPROCESSABLE_ENTITY, wrong, None)
+        }
+        Err(error @ Error::TooMany(_)) => {
+            (StatusCode::TOO_MANY_REQUESTS, error.message(), error.retry_after())
+        }
+        Err(error) => return Err(error),
     };
-    auth::sign_in(&app, &session, id, &browser).await?;
-    Ok(Redirect::to(local(&form.next)).into_response())
+    let page = LoginPage {
+        frame: look.bare(),
+        username: form.username,
+        next: local(&form.next).to_owned(),
+        error: Some(error),
+    };
+    look.page_until(status, &page, wait)
 }
 
 /// `POST /logout`. The session ends, here and in the database.
@@ -134,8 +147,9 @@ pub async fn set_up(
     };
     match made.await {
         Ok(id) => {
-            auth::sign_in(&app, &session, id, &browser).await?;
-            go(&session, "/", Flash::done("Welcome. Begin with the first owner and server.")).await
+            let known = auth::sign_in(&app, &session, id, &browser).await?;
+            let welcome = Flash::done("Welcome. Begin with the first owner and server.");
+            Ok((known, go(&session, "/", welcome).await?).into_response())
         }
         Err(Error::Invalid(fields)) => {
             let page = SetupPage {

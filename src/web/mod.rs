@@ -190,6 +190,20 @@ impl Look {
         Ok((status, Html(page.render().map_err(Error::internal)?)).into_response())
     }
 
+    /// As [`Self::page`], with `Retry-After` where it is known in how many seconds another try makes sense.
+    pub fn page_until<T: Template>(
+        &self,
+        status: StatusCode,
+        page: &T,
+        wait: Option<u64>,
+    ) -> Result<Response> {
+        let mut response = self.page(status, page)?;
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        Ok(response)
+    }
+
     /// To the login, and from there back to where a GET was going.
     pub fn to_login(&self, method: &Method, uri: &Uri) -> Response {
         let mut to = String::from("/login");

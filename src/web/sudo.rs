@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tower_sessions::Session;
 
 use super::{Frame, Look};
@@ -50,15 +50,20 @@ pub async fn ask(
     let (passwords, fields): (Vec<_>, Vec<_>) =
         url::form_urlencoded::parse(&body).into_owned().partition(|(name, _)| name == PASSWORD);
     let password = passwords.into_iter().map(|(_, value)| value).next();
-    let mut error = None;
+    let (mut error, mut wait) = (None, None);
     if let Some(password) = password {
-        if auth::check_password(&app, user.id(), &password).await? {
-            auth::confirmed(&session, true).await?;
-            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-            return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+        match auth::check_password(&app, user.id(), &password).await {
+            Ok(true) => {
+                auth::confirmed(&session, true).await?;
+                let body =
+                    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+                parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+                return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+            }
+            Ok(false) => error = Some("That is not your password.".into()),
+            Err(why @ Error::TooMany(_)) => (error, wait) = (Some(why.message()), why.retry_after()),
+            Err(why) => return Err(why),
         }
-        error = Some("That is not your password.".into());
     }
     let page = SudoPage {
         frame: look.frame(&mut app.db(&user).await?, &user, &session).await?,
@@ -67,5 +72,6 @@ pub async fn ask(
         passwordless: !user.has_password(),
         error,
     };
-    Ok(look.page(StatusCode::FORBIDDEN, &page)?.into_response())
+    let status = if wait.is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };
+    look.page_until(status, &page, wait)
 }

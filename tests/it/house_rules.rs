@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 
 /// From left to right; a room names only rooms on its left. `web` and `api` are beside each other.
-const ORDER: [&[&str]; 11] = [
+const ORDER: [&[&str]; 12] = [
     &["error"],
     &["catalogue", "page", "password", "leash"],
     &["address", "config"],
     &["store"],
     &["prometheus", "alertmanager"],
     &["app"],
+    &["peer"],
     &["auth"],
     &["face", "web", "api", "worker"],
     &["router", "server"],

@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::Request;
 use prommgr::store::changes::Actor;
 use prommgr::store::scope::All;
 use prommgr::store::users;
@@ -24,8 +24,8 @@ async fn the_right_password_opens_the_door() {
     assert_eq!(in_.leads_to(), "/");
     assert_eq!(somebody.get("/").await.expect(200).one(".menu.user .name"), "alice");
     assert_eq!(house.count("users where name = 'alice' and last_login_at is not null").await, 1);
-    let cookie = in_.header(header::SET_COOKIE.as_str());
-    for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+    let cookie = in_.set_cookie("prommgr");
+    for part in ["HttpOnly", "SameSite=Lax", "Path=/;"] {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure"), "{cookie}");
@@ -34,8 +34,10 @@ async fn the_right_password_opens_the_door() {
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_the_cookie_is_secure() {
     let house = House::with(|settings| settings.public_url = Some("https://prommgr.test".into())).await;
-    let cookie = log_in(&house.anyone(), "alice", PASSWORD).await.header(header::SET_COOKIE.as_str());
-    assert!(cookie.contains("Secure"), "{cookie}");
+    let in_ = log_in(&house.anyone(), "alice", PASSWORD).await;
+    for name in ["prommgr", "known_browser"] {
+        assert!(in_.set_cookie(name).ends_with("; Secure") || in_.set_cookie(name).contains("; Secure;"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,13 +11,16 @@ mod prometheus;
 
 mod alerts;
 mod bodies;
+mod browsers;
 mod dashboard;
+mod door;
 mod episodes;
 mod health;
 mod house_rules;
 mod login;
 mod looking;
 mod owners;
+mod peer;
 mod publications;
 mod refusals;
 mod schema;

@@ -45,6 +45,14 @@ impl Page {
         self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     }
 
+    /// The line that sets a cookie.
+    #[track_caller]
+    pub fn set_cookie(&self, name: &str) -> String {
+        let lines = self.headers.get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap());
+        let found = lines.into_iter().find(|line| line.starts_with(&format!("{name}=")));
+        found.unwrap_or_else(|| panic!("{} sets no cookie {name}: {:?}", self.what, self.headers)).to_owned()
+    }
+
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.text)

@@ -1,12 +1,14 @@
 //! People and their browsers: requests to the whole router, without a socket.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use prommgr::app::App;
+use prommgr::peer::Peer;
 use prommgr::router::router;
 use tower::ServiceExt;
 
@@ -16,12 +18,18 @@ use crate::page::Page;
 pub struct Person {
     house: Router,
     jar: Mutex<BTreeMap<String, String>>,
+    peer: Option<IpAddr>,
 }
 
 impl Person {
     /// Somebody who comes to this prommgr for the first time.
     pub fn new(app: &App) -> Self {
-        Self { house: router(app.clone()), jar: Mutex::default() }
+        Self { house: router(app.clone()), jar: Mutex::default(), peer: None }
+    }
+
+    /// The same, at the other end of a connection from this address.
+    pub fn from(self, address: &str) -> Self {
+        Self { peer: Some(address.parse().unwrap()), ..self }
     }
 
     /// The value of a cookie; empty when there is none.
@@ -77,6 +85,9 @@ impl Person {
             request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         }
         request.headers_mut().entry(header::HOST).or_insert("prommgr.test".parse().unwrap());
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
         let what = format!("{} {}", request.method(), request.uri());
         let response = self.house.clone().oneshot(request).await.unwrap();
         for line in response.headers().get_all(header::SET_COOKIE) {

@@ -1,0 +1,2 @@
+drop table known_browsers;
+drop table attempts;
