@@ -13,6 +13,9 @@ use crate::app::App;
 use crate::error::Error;
 use crate::web;
 
+/// The longest body of a form, bytes.
+pub const FORM_LIMIT: usize = 1 << 20;
+
 impl IntoResponse for Error {
     /// The bare status with the error beside it; [`dress`] gives it a face.
     fn into_response(self) -> Response {

@@ -27,8 +27,6 @@ use crate::web::{self, alerts, dashboard, login, looking, owners, publications, 
 const SESSION_DAYS: i64 = 14;
 /// How long an answer may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-/// Forms are small.
-pub(crate) const FORM_LIMIT: usize = 1 << 20;
 
 /// Who may open a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +136,7 @@ pub fn router(app: App) -> Router {
         .layer(csrf)
         .merge(programs)
         .fallback(async || crate::error::Error::NotFound)
-        .layer(DefaultBodyLimit::max(FORM_LIMIT))
+        .layer(DefaultBodyLimit::max(face::FORM_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIME_LIMIT))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             use axum::response::IntoResponse;

@@ -14,7 +14,7 @@ use super::{Frame, Look};
 use crate::app::App;
 use crate::auth::{self, User};
 use crate::error::{Error, Result};
-use crate::router::FORM_LIMIT;
+use crate::face::FORM_LIMIT;
 
 /// The field that this layer takes out of a form.
 const PASSWORD: &str = "sudo_password";
