@@ -21,7 +21,10 @@ use crate::api;
 use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
-use crate::web::{self, alerts, dashboard, login, looking, owners, publications, servers, theme, thresholds};
+use crate::web::{
+    self, alerts, dashboard, join, links, login, looking, members, owners, publications, servers, theme,
+    thresholds, users,
+};
 
 /// A session that nobody uses ends after so many days.
 const SESSION_DAYS: i64 = 14;
@@ -74,6 +77,8 @@ pub fn routes() -> Vec<Route> {
         route("/login",                      BOTH, Open,    get(login::form).post(login::log_in)),
         route("/logout",                     POST, Open,    post(login::log_out)),
         route("/setup/{secret}",             BOTH, Open,    get(login::setup_form).post(login::set_up)),
+        route("/password/{secret}",          BOTH, Open,    get(links::password_form).post(links::choose_password)),
+        route("/join/{secret}",              BOTH, Open,    get(join::show).post(join::accept)),
         route("/theme",                      POST, Open,    post(theme::choose)),
         route("/view",                       BOTH, User,    get(looking::show).post(looking::choose)),
         route("/owners",                     BOTH, User,    get(owners::list).post(owners::create)),
@@ -82,6 +87,22 @@ pub fn routes() -> Vec<Route> {
         route("/owners/{id}/edit",           GET,  Admin,   get(owners::edit)),
         route("/owners/{id}/removal",        POST, Admin,   post(owners::remove)),
         route("/owners/{id}/restoration",    POST, Admin,   post(owners::restore)),
+        route("/owners/{id}/members",        GET,  User,    get(members::list)),
+        route("/owners/{id}/members/{user}", POST, User,    post(members::change)).sudo(),
+        route("/owners/{id}/members/{user}/removal", POST, User, post(members::remove)).sudo(),
+        route("/owners/{id}/invitations",    POST, User,    post(members::invite)).sudo(),
+        route("/owners/{id}/invitations/{link}/revocation", POST, User, post(members::revoke)).sudo(),
+        route("/users",                      BOTH, Admin,   get(users::list).post(users::create)).sudo(),
+        route("/users/new",                  GET,  Admin,   get(users::new)),
+        route("/users/{id}",                 BOTH, Admin,   get(users::show).post(users::rename)).sudo(),
+        route("/users/{id}/admin",           POST, Admin,   post(users::set_admin)).sudo(),
+        route("/users/{id}/enabled",         POST, Admin,   post(users::set_enabled)).sudo(),
+        route("/users/{id}/password",        POST, Admin,   post(users::make_link)).sudo(),
+        route("/users/{id}/logout",          POST, Admin,   post(users::end_sessions)).sudo(),
+        route("/users/{id}/removal",         POST, Admin,   post(users::remove)).sudo(),
+        route("/users/{id}/memberships",     POST, Admin,   post(users::join)).sudo(),
+        route("/users/{id}/memberships/{owner}", POST, Admin, post(users::set_role)).sudo(),
+        route("/users/{id}/memberships/{owner}/removal", POST, Admin, post(users::leave)).sudo(),
         route("/servers",                    BOTH, User,    get(servers::list).post(servers::create)),
         route("/servers/new",                GET,  User,    get(servers::new)),
         route("/servers/{id}",               BOTH, User,    get(servers::show).post(servers::update)),

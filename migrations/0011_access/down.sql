@@ -2,7 +2,8 @@ drop table audit, tokens;
 alter table one_time_links
     drop constraint one_time_links_fits,
     drop constraint one_time_links_purpose_check,
-    drop column user_id, drop column owner_id, drop column role, drop column note, drop column made_by;
+    drop column user_id, drop column owner_id, drop column role, drop column note, drop column made_by,
+    drop column made_by_id, drop column id;
 delete from one_time_links where purpose <> 'setup';
 alter table one_time_links add constraint one_time_links_purpose_check check (purpose in ('setup'));
 alter table users drop column time_zone;

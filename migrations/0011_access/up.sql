@@ -10,22 +10,28 @@ alter table users add column time_zone text not null default '';
 comment on column users.password_hash is 'argon2id in PHC string format; null for who has not chosen a password.';
 comment on column users.time_zone is 'IANA name; empty: as the browser says.';
 
+create sequence one_time_links_id_seq;
 alter table one_time_links drop constraint one_time_links_purpose_check;
 alter table one_time_links
+    add column id bigint not null unique default hidden_id(nextval('one_time_links_id_seq'), 7),
     add constraint one_time_links_purpose_check check (purpose in ('setup', 'password', 'invitation')),
     add column user_id bigint references users on delete cascade,
     add column owner_id bigint references owners on delete cascade,
     add column role text check (role in ('manager', 'viewer')),
     add column note text not null default '',
     add column made_by text not null default '',
+    add column made_by_id bigint references users on delete cascade,
     add constraint one_time_links_fits check (case purpose
         when 'setup' then user_id is null and owner_id is null
         when 'password' then user_id is not null and owner_id is null
-        else user_id is null and owner_id is not null and role is not null end);
+        else user_id is null and owner_id is not null and role is not null and made_by_id is not null end);
+alter sequence one_time_links_id_seq owned by one_time_links.id;
 create index one_time_links_owner_id_idx on one_time_links (owner_id) where owner_id is not null;
 create index one_time_links_user_id_idx on one_time_links (user_id) where user_id is not null;
 comment on column one_time_links.user_id is 'Whose password it sets.';
 comment on column one_time_links.owner_id is 'Whose member it makes, with the role.';
+comment on column one_time_links.id is 'Names it to those who may revoke it, and opens no door.';
+comment on column one_time_links.made_by_id is 'Who made it; an invitation works as long as they manage the owner.';
 comment on column one_time_links.note is 'Whom it is meant for, in the words of who made it.';
 
 create sequence tokens_id_seq;

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use diesel_async::pooled_connection::deadpool::Object;
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::scope::{Scope, Writing};
 use crate::error::Result;
@@ -115,6 +115,12 @@ impl Drop for Db {
             });
         }
     }
+}
+
+/// Binds the rest of a transaction that began at the door to the rows of one owner: for who holds an invitation to it.
+pub(super) async fn step_in(conn: &mut AsyncPgConnection, owner: i64) -> Result<()> {
+    let sql = format!("set local prommgr.seen = '{{{owner}}}'; set local prommgr.changed = '{{{owner}}}'");
+    Ok(conn.batch_execute(&sql).await?)
 }
 
 /// `all`, or owners as PostgreSQL writes an array.

@@ -49,6 +49,8 @@ diesel::table! {
         role -> Nullable<Text>,
         note -> Text,
         made_by -> Text,
+        made_by_id -> Nullable<Int8>,
+        id -> Int8,
     }
 }
 

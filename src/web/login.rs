@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{Field, Flash, Frame, Look, go, local};
+use super::{Field, Flash, Frame, Look, go, links, local};
 use crate::app::App;
 use crate::auth::{self, Browser};
-use crate::error::{Error, Fields, Result};
+use crate::error::{Error, Result};
 use crate::face::{Form, Path, Query};
 use crate::store::users::{self, NewUser};
 
@@ -63,9 +63,7 @@ pub async fn log_in(
     let checked = auth::check_login(&app, &form.username, &form.password, &browser).await;
     let (status, error, wait) = match checked {
         Ok(Some(id)) => {
-            // the password was right, and nobody is signed in yet: what else is asked for belongs here
-            let known = auth::sign_in(&app, &session, id, &browser).await?;
-            return Ok((known, Redirect::to(local(&form.next))).into_response());
+            return enter(&app, &session, id, &browser, local(&form.next), None).await;
         }
         Ok(None) => {
             let wrong = "That name and password do not belong together.".to_owned();
@@ -83,6 +81,24 @@ pub async fn log_in(
         error: Some(error),
     };
     look.page_until(status, &page, wait)
+}
+
+/// What follows when somebody proved who they are by their password, or by choosing one: signed in, to a page of
+/// ours with a line on it. Nobody is signed in before: what else is asked for belongs here.
+pub(super) async fn enter(
+    app: &App,
+    session: &Session,
+    id: i64,
+    browser: &Browser,
+    to: &str,
+    flash: Option<Flash>,
+) -> Result<Response> {
+    let known = auth::sign_in(app, session, id, browser).await?;
+    let on = match flash {
+        Some(flash) => go(session, to, flash).await?,
+        None => Redirect::to(to).into_response(),
+    };
+    Ok((known, on).into_response())
 }
 
 /// `POST /logout`. The session ends, here and in the database.
@@ -135,9 +151,7 @@ pub async fn set_up(
     Form(form): Form<FirstAdmin>,
 ) -> Result<Response> {
     let made = async {
-        if form.password != form.password_again {
-            return Err(Error::Invalid(Fields::one("password_again", "The two passwords differ.")));
-        }
+        links::same(&form.password, &form.password_again)?;
         let mut db = app.door().await?;
         if !users::setup_open(&mut db, &secret).await? {
             return Err(Error::NotFound);
@@ -147,9 +161,8 @@ pub async fn set_up(
     };
     match made.await {
         Ok(id) => {
-            let known = auth::sign_in(&app, &session, id, &browser).await?;
-            let welcome = Flash::done("Welcome. Begin with the first owner and server.");
-            Ok((known, go(&session, "/", welcome).await?).into_response())
+            let flash = Flash::done("Welcome. Begin with the first owner and server.");
+            enter(&app, &session, id, &browser, "/", Some(flash)).await
         }
         Err(Error::Invalid(fields)) => {
             let page = SetupPage {

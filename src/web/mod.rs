@@ -4,8 +4,11 @@
 pub mod alerts;
 pub mod assets;
 pub mod dashboard;
+pub mod join;
+pub mod links;
 pub mod login;
 pub mod looking;
+pub mod members;
 pub mod owners;
 pub mod publications;
 pub mod servers;
@@ -13,6 +16,7 @@ pub mod shield;
 pub mod sudo;
 pub mod theme;
 pub mod thresholds;
+pub mod users;
 mod view;
 
 use askama::Template;
@@ -305,14 +309,36 @@ pub fn local(next: &str) -> &str {
     if ours { next } else { "/" }
 }
 
+/// Where one-time links lead, and what the log says instead.
+const SECRETS: [(&str, &str); 3] =
+    [("/setup/", "/setup/…"), ("/password/", "/password/…"), ("/join/", "/join/…")];
+
+/// Whether a path carries the secret of a one-time link.
+pub fn is_secret(path: &str) -> bool {
+    SECRETS.iter().any(|(room, _)| path.starts_with(room))
+}
+
 /// A path for the log, without the secret of a one-time link.
 pub fn redacted(path: &str) -> &str {
-    if path.starts_with("/setup/") { "/setup/…" } else { path }
+    SECRETS.iter().find(|(room, _)| path.starts_with(room)).map_or(path, |(_, said)| said)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_does_not_read_the_secret_of_a_link() {
+        for (path, said) in [
+            ("/setup/s3cret", "/setup/…"),
+            ("/password/s3cret", "/password/…"),
+            ("/join/s3cret", "/join/…"),
+            ("/owners/7/members", "/owners/7/members"),
+        ] {
+            assert_eq!(redacted(path), said);
+            assert_eq!(is_secret(path), path != said);
+        }
+    }
 
     #[test]
     fn only_paths_of_ours_follow_a_login() {

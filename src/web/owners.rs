@@ -17,6 +17,7 @@ use crate::face::{Form, Path, Query};
 use crate::page::{At, Page};
 use crate::store::owners::{self, Owner, OwnerCounts, OwnerInput};
 use crate::store::scope::Scope;
+use crate::store::users::members::{self, Member};
 use crate::store::{Db, alerts, health, servers, thresholds};
 
 /// Alerts in one table of an owner's or a server's page.
@@ -130,12 +131,7 @@ struct OwnerPage {
     open: Vec<AlertRow>,
     last: Vec<AlertRow>,
     own_thresholds: i64,
-    members: Vec<MemberRow>,
-}
-
-struct MemberRow {
-    name: String,
-    role: String,
+    members: Vec<Member>,
 }
 
 /// `GET /owners/{id}`
@@ -153,7 +149,7 @@ pub async fn show(
     let counts = servers::counts(&mut db, &scope, Some(&owner)).await?;
     let open = alerts::worst(&mut db, &scope, Some(&owner), None, OPEN).await?;
     let last = alerts::newest_closed(&mut db, &scope, Some(&owner), None, LAST).await?;
-    let members = owners::members(&mut db, &owner).await?;
+    let members = members::of(&mut db, &owner).await?;
     let page = OwnerPage {
         may_edit: user.is_admin(),
         may_add: user.manages(owner.id),
@@ -161,7 +157,7 @@ pub async fn show(
         open: AlertRow::all(&open, &look.zone),
         last: AlertRow::all(&last, &look.zone),
         own_thresholds: thresholds::count_own(&mut db, &owner).await?,
-        members: members.into_iter().map(|(name, role)| MemberRow { name, role }).collect(),
+        members,
         frame: look.frame(&mut db, &user, &session).await?,
         id: owner.id,
         created: When::new(owner.created_at, &look.zone),

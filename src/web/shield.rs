@@ -14,7 +14,7 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 pub async fn raise(State(app): State<App>, request: Request, next: Next) -> Response {
     // With `no-referrer` browsers would send `Origin: null` even to ourselves, and over plain HTTP, where
     // they send no `Sec-Fetch-Site`, every form would look cross-site. A one-time link keeps its path.
-    let referrer = if request.uri().path().starts_with("/setup/") { "strict-origin" } else { "same-origin" };
+    let referrer = if super::is_secret(request.uri().path()) { "strict-origin" } else { "same-origin" };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value| {

@@ -44,13 +44,15 @@ struct Entry {
     root: Gets,
 }
 
-/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}` and `{secret}` are filled in; all but the last are Nordwind's.
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{link}` (an invitation), people by name and `{secret}` are
+/// filled in; all but `{charlie}` and the last are Nordwind's.
 #[rustfmt::skip]
 fn entries() -> Vec<Entry> {
     let entry = |method, route, asked, form, [anyone, charlie, bob, alice, root]: [Gets; 5]| Entry { method, route, asked, form, anyone, charlie, bob, alice, root };
     const SERVER: &[(&str, &str)] = &[("owner_id", "101"), ("name", "mine"), ("address", "10.0.9.9"), ("enabled", "true")];
     const SPARE: &[(&str, &str)] = &[("name", "spare"), ("address", "10.0.9.8"), ("enabled", "true")];
     const OWNER: &[(&str, &str)] = &[("name", "Renamed")];
+    const VIEWER: &[(&str, &str)] = &[("role", "viewer")];
     const CPU: &[(&str, &str)] = &[("rule", "cpu_threshold_exceeded"), ("severity", "warning"), ("value", "50"), ("hold", "1m"), ("owner_id", "101")];
     let (read, people) = ([Login, Nothing, It, It, It], [Login, Nothing, No, Done, Done]);
     let (admins, admins_do) = ([Login, Nothing, Nothing, Nothing, It], [Login, Nothing, Nothing, Nothing, Done]);
@@ -62,6 +64,10 @@ fn entries() -> Vec<Entry> {
         entry("POST", "/logout",                   "/logout",                         &[],     [Done; 5]),
         entry("GET",  "/setup/{secret}",           "/setup/{secret}",                 &[],     [Nothing; 5]),
         entry("POST", "/setup/{secret}",           "/setup/{secret}",                 &[("username", "eve"), ("password", "0123456789"), ("password_again", "0123456789")], [Nothing; 5]),
+        entry("GET",  "/password/{secret}",        "/password/{secret}",              &[],     [Nothing; 5]),
+        entry("POST", "/password/{secret}",        "/password/{secret}",              &[("password", "0123456789"), ("password_again", "0123456789")], [Nothing; 5]),
+        entry("GET",  "/join/{secret}",            "/join/{secret}",                  &[],     [Nothing; 5]),
+        entry("POST", "/join/{secret}",            "/join/{secret}",                  &[("username", "eve"), ("password", "0123456789"), ("password_again", "0123456789")], [Nothing; 5]),
         entry("POST", "/theme",                    "/theme",                          &[("theme", "dark")], [Done; 5]),
         entry("GET",  "/view",                     "/view",                           &[],     [Login, It, It, It, It]),
         entry("POST", "/view",                     "/view",                           &[("owner", "101")], [Login, Nothing, Done, Done, Done]),
@@ -72,6 +78,23 @@ fn entries() -> Vec<Entry> {
         entry("GET",  "/owners/{id}",              "/owners/{owner}",                 &[],     read),
         entry("POST", "/owners/{id}",              "/owners/{owner}",                 &[("name", "Nordwind"), ("external_id", "11")], admins_do),
         entry("GET",  "/owners/{id}/edit",         "/owners/{owner}/edit",            &[],     admins),
+        entry("GET",  "/owners/{id}/members",      "/owners/{owner}/members",         &[],     read),
+        entry("POST", "/owners/{id}/members/{user}", "/owners/{owner}/members/{bob}", VIEWER,  people),
+        entry("POST", "/owners/{id}/members/{user}", "/owners/{owner}/members/{charlie}", VIEWER, [Login, Nothing, No, Nothing, Nothing]),
+        entry("POST", "/owners/{id}/members/{user}/removal", "/owners/{owner}/members/{charlie}/removal", &[], [Login, Nothing, No, Nothing, Nothing]),
+        entry("POST", "/owners/{id}/invitations",  "/owners/{owner}/invitations",     &[("role", "viewer"), ("note", "eve")], [Login, Nothing, No, It, It]),
+        entry("POST", "/owners/{id}/invitations/{link}/revocation", "/owners/{owner}/invitations/{link}/revocation", &[], [Login, Nothing, No, Done, Nothing]),
+        entry("POST", "/owners/{id}/invitations/{link}/revocation", "/owners/102/invitations/{link}/revocation", &[], [Login, Nothing, Nothing, Nothing, Nothing]),
+        entry("GET",  "/users",                    "/users",                          &[],     admins),
+        entry("POST", "/users",                    "/users",                          &[("name", "eve"), ("owner", "11"), ("role", "viewer")], [Login, Nothing, Nothing, Nothing, It]),
+        entry("GET",  "/users/new",                "/users/new",                      &[],     admins),
+        entry("GET",  "/users/{id}",               "/users/{bob}",                    &[],     admins),
+        entry("POST", "/users/{id}",               "/users/{bob}",                    &[("name", "bob")], admins_do),
+        entry("POST", "/users/{id}/admin",         "/users/{bob}/admin",              &[("admin", "false")], admins_do),
+        entry("POST", "/users/{id}/enabled",       "/users/{bob}/enabled",            &[("enabled", "true")], admins_do),
+        entry("POST", "/users/{id}/password",      "/users/{bob}/password",           &[],     [Login, Nothing, Nothing, Nothing, It]),
+        entry("POST", "/users/{id}/memberships",   "/users/{bob}/memberships",        &[("owner", "11"), ("role", "viewer")], admins_do),
+        entry("POST", "/users/{id}/memberships/{owner}", "/users/{bob}/memberships/{owner}", VIEWER, admins_do),
         entry("GET",  "/servers",                  "/servers",                        &[],     [Login, It, It, It, It]),
         entry("POST", "/servers",                  "/servers",                        SERVER,  [Login, Messages, No, Done, Messages]),
         entry("GET",  "/servers/new",              "/servers/new?owner={owner}",      &[],     [Login, It, No, It, It]),
@@ -98,6 +121,11 @@ fn entries() -> Vec<Entry> {
         entry("GET",  "/readyz",                   "/readyz",                         &[],     [It; 5]),
         // what takes things away comes last
         entry("POST", "/publications",             "/publications",                   &[],     admins_do),
+        entry("POST", "/users/{id}/logout",        "/users/{dora}/logout",            &[],     admins_do),
+        entry("POST", "/users/{id}/memberships/{owner}/removal", "/users/{alice}/memberships/102/removal", &[], [Login, Nothing, Nothing, Nothing, Nothing]),
+        entry("POST", "/owners/{id}/members/{user}/removal", "/owners/{owner}/members/{dora}/removal", &[], [Login, Nothing, No, Done, Nothing]),
+        entry("POST", "/users/{id}/memberships/{owner}/removal", "/users/{emil}/memberships/{owner}/removal", &[], admins_do),
+        entry("POST", "/users/{id}/removal",       "/users/{emil}/removal",           &[],     admins_do),
         entry("POST", "/servers/{id}/removal",     "/servers/{server}/removal",       &[],     [Login, Nothing, No, Done, Nothing]),
         entry("POST", "/owners/{id}/removal",      "/owners/{owner}/removal",         &[],     admins_do),
         entry("POST", "/owners/{id}/restoration",  "/owners/{owner}/restoration",     &[],     admins_do),
@@ -105,7 +133,7 @@ fn entries() -> Vec<Entry> {
 }
 
 /// What only Nordwind's people may read.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "Nordwind",
     "nord-web",
     "nord-old",
@@ -114,6 +142,7 @@ const SECRETS: [&str; 8] = [
     "behind the third door",
     "nord-rack",
     "all nord-light is gone",
+    "nord-newcomer",
 ];
 
 /// What is Nordwind's, and what the staff see of it.
@@ -123,6 +152,10 @@ pub struct Scene {
     gone: i64,
     pub alert: String,
     publication: String,
+    /// An invitation.
+    link: String,
+    /// Name and id of each.
+    people: Vec<(String, String)>,
 }
 
 impl Scene {
@@ -140,11 +173,20 @@ impl Scene {
         house.db.batch_execute("insert into publications (user_name, revision, state, servers, reason) values ('root', 'x', 'failed', 1, 'nord-web')").await.unwrap();
         let alert = house.column("select id::text from alerts").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
-        Self { house, server, gone, alert, publication }
+        house.db.batch_execute(
+            "insert into users (name, password_hash) values ('dora', 'x'), ('emil', 'x'); \
+             insert into memberships (user_id, owner_id, role) select id, 101, 'viewer' from users where name in ('dora', 'emil'); \
+             insert into one_time_links (hash, purpose, owner_id, role, note, made_by_id, expires_at) \
+               select '\\x00', 'invitation', 101, 'viewer', 'nord-newcomer', id, now() + interval '1 day' from users where name = 'root'",
+        ).await.unwrap();
+        let link = house.column("select id::text from one_time_links").await.remove(0);
+        let rows = house.db.query("select name, id::text from users", &[]).await.unwrap();
+        let people = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        Self { house, server, gone, alert, publication, link, people }
     }
 
     fn path(&self, entry: &Entry) -> String {
-        entry
+        let path = entry
             .asked
             .replace("{owner}", &self.house.nordwind.to_string())
             .replace("{server}", &self.server.to_string())
@@ -152,6 +194,8 @@ impl Scene {
             .replace("{alert}", &self.alert)
             .replace("{publication}", &self.publication)
             .replace("{secret}", "0123456789abcdef")
+            .replace("{link}", &self.link);
+        self.people.iter().fold(path, |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
     }
 
     async fn ask(&self, entry: &Entry, person: &Person) -> Page {
@@ -287,7 +331,10 @@ async fn a_door_takes_no_other_methods() {
                 .replace("{id}", "1")
                 .replace("{secret}", "x")
                 .replace("{hash}", "x")
-                .replace("{name}", "x");
+                .replace("{name}", "x")
+                .replace("{user}", "1")
+                .replace("{owner}", "1")
+                .replace("{link}", "1");
             let request = Request::builder().method(method.clone()).uri(&path).body(Body::empty()).unwrap();
             let answer = house.root().send(request).await;
             // a literal path may be a parameter's value to another route: /owners/new takes POST as /owners/{id} does

@@ -1,6 +1,10 @@
 //! People who may log in, and which owners each may see or change.
 
+pub mod invitations;
 mod links;
+mod list;
+mod manage;
+pub mod members;
 
 use std::net::IpAddr;
 
@@ -9,9 +13,12 @@ use diesel::sql_types::{Array, Bigint, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use rand::RngExt;
-use serde_json::json;
 
-pub use self::links::{set_up, setup_link, setup_open};
+pub use self::links::{
+    Made, choose_password, open_password_link, password_link, password_open, set_up, setup_link, setup_open,
+};
+pub use self::list::{Filter, Kind, Owned, owned, page};
+pub use self::manage::{create, disable, enable, end_sessions, find, invite, remove, rename, set_admin};
 use super::audit::{self, Event};
 use super::changes::Actor;
 use super::schema::{memberships, owners, users};
@@ -36,13 +43,16 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
     #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
     pub last_login_at: Option<Timestamp>,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub created_at: Timestamp,
 }
 
 /// A new person, checked.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     name: String,
-    password_hash: String,
+    /// `None`: to be chosen by a link.
+    password_hash: Option<String>,
     admin: bool,
     owner_external_id: Option<String>,
 }
@@ -57,6 +67,11 @@ pub fn check_name(name: &str) -> Result<String, String> {
         return Err("At most 100 characters, on one line.".into());
     }
     Ok(name.to_owned())
+}
+
+/// As [`check_name`], with the message at a field.
+fn checked_name(name: &str, field: &'static str) -> Result<String> {
+    check_name(name).map_err(|why| Error::Invalid(Fields::one(field, why)))
 }
 
 /// Checks a new password: 10 characters or more, at most 1,024 bytes.
@@ -87,20 +102,15 @@ impl NewUser {
             fields.add("password", why);
         }
         fields.into_result()?;
-        Ok(Self { name, password_hash: crate::password::hash(password).await?, admin, owner_external_id })
+        let password_hash = Some(crate::password::hash(password).await?);
+        Ok(Self { name, password_hash, admin, owner_external_id })
     }
-}
 
-/// Makes a person, as manager of the owner with that external id where one is named.
-pub async fn create(db: &mut Db, _: All, new: NewUser, by: &Actor) -> Result<i64> {
-    db.transaction(async |conn| {
-        let event = new.clone();
-        let id = insert(conn, new).await?;
-        let fields = json!({"name": event.name, "admin": event.admin, "owner": event.owner_external_id});
-        audit::note(conn, by, Event::new("user.added", &event.name).id(id).made(fields)).await?;
-        Ok(id)
-    })
-    .await
+    /// Checks the field `name`; the person chooses the password by a link.
+    pub fn without_password(name: &str, admin: bool) -> Result<Self> {
+        let name = checked_name(name, "name")?;
+        Ok(Self { name, password_hash: None, admin, owner_external_id: None })
+    }
 }
 
 async fn insert(conn: &mut AsyncPgConnection, new: NewUser) -> Result<i64> {
@@ -113,7 +123,8 @@ async fn insert(conn: &mut AsyncPgConnection, new: NewUser) -> Result<i64> {
         .returning(users::id)
         .get_result::<i64>(conn)
         .await;
-    let id = on_constraint(inserted, &[("users_name_key", "username", "This name is taken.")])?;
+    let field = if new.password_hash.is_some() { "username" } else { "name" };
+    let id = on_constraint(inserted, &[("users_name_key", field, "This name is taken.")])?;
     if let Some(external_id) = &new.owner_external_id {
         let owner: Option<i64> = owners::table
             .filter(owners::external_id.eq(external_id))
@@ -220,37 +231,6 @@ pub async fn set_password(db: &mut Db, _: All, name: &str, password: String, by:
         audit::note(conn, by, Event::new("user.password_set", &user.name).id(user.id)).await
     })
     .await
-}
-
-/// Locks a person out, ending the person's sessions; tokens are refused from now on. The last admin who may
-/// log in cannot be.
-pub async fn disable(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<()> {
-    db.transaction(async |conn| {
-        spare_last_admin(conn, id).await?;
-        let name: String = diesel::update(users::table.find(id))
-            .set(users::disabled_at.eq(super::now().nullable()))
-            .returning(users::name)
-            .get_result(conn)
-            .await?;
-        super::sessions::end_all(conn, id).await?;
-        audit::note(conn, by, Event::new("user.disabled", &name).id(id)).await
-    })
-    .await
-}
-
-/// `Conflict` when this is the only admin who may log in. Locks the admins, so that two cannot demote each other.
-async fn spare_last_admin(conn: &mut AsyncPgConnection, id: i64) -> Result<()> {
-    let admins: Vec<i64> = users::table
-        .filter(users::admin.and(users::disabled_at.is_null()))
-        .order(users::id)
-        .select(users::id)
-        .for_update()
-        .load(conn)
-        .await?;
-    if admins == [id] {
-        return Err(Error::Conflict("This is the last admin who can log in.".into()));
-    }
-    Ok(())
 }
 
 /// Whether anybody exists.
