@@ -4,11 +4,12 @@ use serde_json::json;
 
 use crate::audit::{look_at, quiet, weigh};
 use crate::browser::{Browser, ENTER, ESCAPE, TAB};
+pub use crate::people::people;
 use crate::{World, delivery};
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
-async fn log_in(browser: &Browser, password: &str) {
+pub async fn log_in(browser: &Browser, password: &str) {
     browser.fill("Name", "root").await;
     browser.fill("Password", password).await;
     browser.press("Log in").await;
@@ -423,6 +424,8 @@ pub async fn every_page(world: &World) {
     let closed = browser.link("Disk fills up").await;
     browser.go("/servers").await;
     let (server, owner) = (browser.link("web-1").await, browser.link("Nordwind").await);
+    browser.go("/users").await;
+    let user = browser.link("root").await;
     let [server_id, owner_id] = [&server, &owner].map(|path| path.rsplit('/').next().unwrap());
     let pages = [
         ("dashboard", "/"),
@@ -444,6 +447,11 @@ pub async fn every_page(world: &World) {
         ("owner-edit", &format!("{owner}/edit")),
         ("thresholds", "/thresholds"),
         ("thresholds-server", &format!("/thresholds?owner={owner_id}&server={server_id}")),
+        ("members", &format!("{owner}/members")),
+        ("users", "/users"),
+        ("users-none", "/users?kind=disabled"),
+        ("user-add", "/users/new"),
+        ("user", &user),
         ("publications", "/publications"),
         ("missing", "/servers/999"),
     ];

@@ -5,6 +5,7 @@
 mod audit;
 mod browser;
 mod journeys;
+mod people;
 #[path = "../e2e/person.rs"]
 #[allow(dead_code, reason = "the end-to-end test uses the rest")]
 mod person;
@@ -111,7 +112,7 @@ async fn journeys() {
     }
     let journeys = walk! {
         first_admin first_steps bad_form remove_and_undo search_as_you_type alerts thresholds theme keys phone
-        plain_http without_scripts every_page
+        people plain_http without_scripts every_page
     };
     let walked = AssertUnwindSafe(journeys).catch_unwind().await;
 

@@ -32,7 +32,7 @@ pub enum Kind {
     All,
     Admins,
     Disabled,
-    /// Without a password.
+    /// Who had no password yet, and never came in without one.
     Invited,
 }
 
@@ -55,7 +55,9 @@ pub async fn page(db: &mut Db, _: All, filter: &Filter, at: &At) -> Result<Page<
         Kind::All => query,
         Kind::Admins => query.filter(users::admin.and(users::disabled_at.is_null())),
         Kind::Disabled => query.filter(users::disabled_at.is_not_null()),
-        Kind::Invited => query.filter(users::password_hash.is_null().and(users::disabled_at.is_null())),
+        Kind::Invited => query
+            .filter(users::password_hash.is_null().and(users::last_login_at.is_null()))
+            .filter(users::disabled_at.is_null()),
     };
     // a name is unique in whatever case
     query = match &seek {

@@ -227,6 +227,7 @@ pub async fn set_password(db: &mut Db, _: All, name: &str, password: String, by:
     let hash = crate::password::hash(password).await?;
     db.transaction(async |conn| {
         diesel::update(users::table.find(user.id)).set(users::password_hash.eq(hash)).execute(conn).await?;
+        links::forget(conn, user.id).await?;
         super::sessions::end_all(conn, user.id).await?;
         audit::note(conn, by, Event::new("user.password_set", &user.name).id(user.id)).await
     })
