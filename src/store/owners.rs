@@ -1,5 +1,7 @@
 //! Owners: the tenants. Only admins make, change and remove them.
 
+mod choices;
+
 use std::collections::HashMap;
 
 use diesel::dsl::sql;
@@ -10,6 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+pub use self::choices::{choices, choices_rw, named, suggestions};
 use super::audit::{self, Event};
 use super::changes::{Actor, note};
 use super::schema::owners;
@@ -129,31 +132,6 @@ pub async fn by_external_id(db: &mut Db, all: All, external_id: &str) -> Result<
         .await?)
 }
 
-/// The owner that somebody means by its external id or its name, in whatever case. The message is for the field `owner`.
-pub async fn named(db: &mut Db, all: All, text: &str) -> Result<Writable<Owner>> {
-    let text = text.trim();
-    let mut found: Vec<Owner> = visible(&all.into())
-        .filter(owners::external_id.eq(text.to_owned()))
-        .select(Owner::as_select())
-        .load(db.conn())
-        .await?;
-    if found.is_empty() {
-        found = visible(&all.into())
-            .filter(sql::<Bool>("lower(owners.name) = lower(").bind::<Text, _>(text.to_owned()).sql(")"))
-            .limit(2)
-            .select(Owner::as_select())
-            .load(db.conn())
-            .await?;
-    }
-    let message = match found.len() {
-        1 => return found.pop().map(Writable::found).ok_or(Error::NotFound),
-        0 if text.is_empty() => "Say which owner.".into(),
-        0 => format!("No owner has the name or external id `{text}`."),
-        _ => format!("Several owners are called `{text}`: give the external id."),
-    };
-    Err(Error::Invalid(Fields::one("owner", message)))
-}
-
 /// Owners by name, whose name or external id contains `q`.
 pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<Owner>> {
     let seek = at.seek::<(String, i64)>();
@@ -194,31 +172,6 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
         prev: page.prev,
         next: page.next,
     })
-}
-
-/// Id and name of at most 1,000 owners that may be changed or seen, by name, for a choice.
-pub async fn choices(db: &mut Db, scope: &Scope) -> Result<Vec<(i64, String)>> {
-    Ok(visible(scope)
-        .order((sql::<Text>("lower(owners.name)"), owners::id))
-        .limit(1000)
-        .select((owners::id, owners::name))
-        .load(db.conn())
-        .await?)
-}
-
-/// External id and name of at most 500 owners, by name, to be suggested while one types.
-pub async fn suggestions(db: &mut Db, all: All) -> Result<Vec<(String, String)>> {
-    Ok(visible(&all.into())
-        .order((sql::<Text>("lower(owners.name)"), owners::id))
-        .limit(500)
-        .select((owners::external_id, owners::name))
-        .load(db.conn())
-        .await?)
-}
-
-/// As [`choices`], of the owners whose servers and thresholds may be changed.
-pub async fn choices_rw(db: &mut Db, writing: &Writing) -> Result<Vec<(i64, String)>> {
-    choices(db, &writing.changed).await
 }
 
 /// What an owner has.

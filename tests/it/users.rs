@@ -151,7 +151,7 @@ async fn the_list_is_searched_filtered_and_paged() {
     let bob = root.fragment("/users?q=bob").await.expect(200);
     let sees = bob.one("td.second:not(.num)");
     assert!(sees.starts_with("Nordwind (viewer), Owner 1 (viewer)") && sees.ends_with("+2"), "{sees}");
-    assert_eq!(root.get("/users?q=root").await.one("td.second:not(.num)"), "admin everything");
+    assert_eq!(root.get("/users?q=root").await.one("td.second:not(.num)"), "Everything (admin)");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,6 +315,8 @@ async fn a_person_who_left_is_removed_and_the_audit_keeps_the_name() {
         )
         .await;
     let page = root.get(&path).await.expect(200);
+    assert!(page.one("#remove > p").contains("What alice did stays in the audit."));
+    assert!(page.one("#leave-101 > p").starts_with("alice sees nothing of Nordwind any more"));
     let list = root.get(&root.presses(&page, "Remove for good", &[]).await.leads_to()).await.expect(200);
     assert_eq!(
         (list.flash(), list.rows()),
