@@ -12,8 +12,12 @@ use crate::app::App;
 use crate::auth::{self, Browser, User};
 use crate::error::{Error, Fields, Result};
 use crate::face::{Form, Path};
+use crate::store::attempts::{self, Bucket};
 use crate::store::users::invitations::{self, Offer};
 use crate::store::users::{self, NewUser};
+
+/// Names that may be tried by one link, each 15 minutes: whether one is taken is not for everybody to list.
+const NAMES: u32 = 10;
 
 #[derive(Template)]
 #[template(path = "join.html")]
@@ -118,6 +122,8 @@ pub async fn accept(
             fields.0.extend(differ.0);
         }
         fields.into_result()?;
+        let bucket = [Bucket::new("join", &secret, NAMES)];
+        attempts::spend(&mut door, &bucket).await?;
         invitations::accept_as_new(&mut door, &secret, new?, browser.from).await
     };
     match made.await {

@@ -122,6 +122,20 @@ async fn somebody_with_an_account_logs_in_first_and_the_secret_stays_out_of_addr
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn by_an_invitation_one_does_not_learn_who_else_has_an_account() {
+    let house = House::new().await;
+    let (link, other) = (invited(&house.alice(), "viewer").await, invited(&house.alice(), "viewer").await);
+    let form = |name| [("username", name), NEW[1], NEW[2]];
+    for _ in 0..10 {
+        house.anyone().post(&link, &form("charlie")).await.expect(422);
+    }
+    for name in ["charlie", "dora"] {
+        house.anyone().post(&link, &form(name)).await.expect(429);
+    }
+    house.anyone().post(&other, &form("dora")).await.leads_to();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_at_the_same_moment_one_joins() {
     let house = House::new().await;
     for n in 0..5 {
