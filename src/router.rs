@@ -21,7 +21,9 @@ use crate::api;
 use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
-use crate::web::{self, alerts, dashboard, login, looking, owners, publications, servers, theme, thresholds};
+use crate::web::{
+    self, alerts, audit, dashboard, login, looking, owners, publications, servers, theme, thresholds,
+};
 
 /// A session that nobody uses ends after so many days.
 const SESSION_DAYS: i64 = 14;
@@ -96,6 +98,9 @@ pub fn routes() -> Vec<Route> {
         route("/alerts/{id}",                GET,  User,    get(alerts::show)),
         route("/publications",               BOTH, Admin,   get(publications::list).post(publications::create)),
         route("/publications/{id}",          GET,  Admin,   get(publications::show)),
+        route("/audit",                      GET,  User,    get(audit::list)),
+        route("/audit.csv",                  GET,  User,    get(audit::csv)),
+        route("/audit.json",                 GET,  User,    get(audit::json)),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),
         route("/webhook/alertmanager/",      POST, Webhook, webhook()),

@@ -445,13 +445,15 @@ pub async fn every_page(world: &World) {
         ("thresholds", "/thresholds"),
         ("thresholds-server", &format!("/thresholds?owner={owner_id}&server={server_id}")),
         ("publications", "/publications"),
+        ("audit", "/audit"),
+        ("audit-none", "/audit?q=nobody"),
         ("missing", "/servers/999"),
     ];
     for (name, path) in pages {
         weigh(browser, path).await;
         browser
             .script(
-                "for (const part of document.querySelectorAll('main details.diff')) part.open = true",
+                "for (const part of document.querySelectorAll('main :is(details.diff, details.changed)')) part.open = true",
                 json!([]),
             )
             .await;

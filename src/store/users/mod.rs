@@ -2,6 +2,7 @@
 
 mod links;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use diesel::prelude::*;
@@ -251,6 +252,13 @@ async fn spare_last_admin(conn: &mut AsyncPgConnection, id: i64) -> Result<()> {
         return Err(Error::Conflict("This is the last admin who can log in.".into()));
     }
     Ok(())
+}
+
+/// Which of these people exist.
+pub async fn existing(db: &mut Db, ids: Vec<i64>) -> Result<HashSet<i64>> {
+    let found: Vec<i64> =
+        users::table.filter(users::id.eq_any(ids)).select(users::id).load(db.conn()).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether anybody exists.
