@@ -181,11 +181,13 @@ fn row(entry: &Entry, living: &Living, user: &User, zone: &TimeZone) -> AuditRow
     AuditRow {
         at: When::new(entry.at, zone),
         before,
-        object: Link {
-            href: page_of(entry, living, user.is_admin()).unwrap_or_default(),
-            text: entry.object.clone(),
+        object: if after.is_some() {
+            let href = page_of(entry, living, user.is_admin()).unwrap_or_default();
+            Link { href, text: entry.object.clone() }
+        } else {
+            Link { href: String::new(), text: String::new() }
         },
-        after,
+        after: after.unwrap_or_default(),
         // of an owner itself it would say the same thing twice
         owner: owner.filter(|_| audit::kind(&entry.action) != "owner"),
         who: entry.who.as_ref().map_or(STAFF, |who| &who.name).to_owned(),

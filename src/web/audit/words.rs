@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::store::audit::{Entry, kind};
 use crate::store::thresholds::format_duration;
 
-/// What was done; `{}` is what the object was called.
+/// What was done; `{}` is what the object was called, where it is not who did it.
 pub const ACTIONS: [(&str, &str); 44] = [
     ("identity.added", "Linked {} to a single sign-on"),
     ("identity.removed", "Unlinked {} from a single sign-on"),
@@ -36,7 +36,7 @@ pub const ACTIONS: [(&str, &str); 44] = [
     ("server.resumed", "Resumed server {}"),
     ("session.ended", "Ended a session of {}"),
     ("session.others_ended", "Ended the other sessions of {}"),
-    ("session.started", "Logged in as {}"),
+    ("session.started", "Logged in"),
     ("threshold.reset", "Let {} be inherited again"),
     ("threshold.set", "Set {}"),
     ("token.added", "Made token {}"),
@@ -83,18 +83,19 @@ pub const GROUPS: [Group; 7] = [
     group("publications", "Publications", false, &["publication"]),
 ];
 
-/// What stands before and after the object's name. An action without words is told by its name.
-pub fn around(action: &str) -> (String, String) {
+/// What stands before and after the object's name; nothing after it: the name is not told. An action without
+/// words is told by its own.
+pub fn around(action: &str) -> (String, Option<String>) {
     match ACTIONS.iter().find(|(name, _)| *name == action) {
-        Some((_, words)) => {
-            let (before, after) = words.split_once("{}").unwrap_or((words, ""));
-            (before.to_owned(), after.to_owned())
-        }
+        Some((_, words)) => match words.split_once("{}") {
+            Some((before, after)) => (before.to_owned(), Some(after.to_owned())),
+            None => ((*words).to_owned(), None),
+        },
         None => {
             let words = action.replace(['.', '_'], " ");
             let mut letters = words.chars();
             let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-            (format!("{first}{}: ", letters.as_str()), String::new())
+            (format!("{first}{}: ", letters.as_str()), Some(String::new()))
         }
     }
 }
@@ -186,10 +187,11 @@ mod tests {
 
     #[test]
     fn every_action_reads_as_a_sentence() {
-        assert_eq!(around("server.restored"), ("Brought server ".into(), " back".into()));
-        assert_eq!(around("second_factor.sung_to"), ("Second factor sung to: ".into(), String::new()));
+        assert_eq!(around("server.restored"), ("Brought server ".into(), Some(" back".into())));
+        assert_eq!(around("session.started"), ("Logged in".into(), None));
+        assert_eq!(around("second_factor.sung_to"), ("Second factor sung to: ".into(), Some(String::new())));
         for (action, words) in ACTIONS {
-            assert!(words.contains("{}"), "{action} names its object");
+            assert!(words.contains("{}") || action == "session.started", "{action} names its object");
             let groups = GROUPS.iter().filter(|group| group.kinds.contains(&kind(action)));
             assert_eq!(groups.count(), 1, "{action} is in one group");
         }
