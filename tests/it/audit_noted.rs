@@ -98,7 +98,7 @@ async fn every_change_by_a_page_is_noted_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn logging_in_and_out_is_noted() {
     let house = House::new().await;
-    let anyone = house.anyone();
+    let anyone = house.anyone().from("192.0.2.3");
     anyone.post("/login", &[("username", "alice"), ("password", "wrong")]).await.expect(422);
     assert!(noted(&house).await.is_empty());
     anyone.does("/login", &[("username", "ALICE"), ("password", PASSWORD)]).await;
@@ -107,6 +107,7 @@ async fn logging_in_and_out_is_noted() {
         noted(&house).await,
         ["session.started | alice | alice | ", "session.ended | alice | alice | "]
     );
+    assert_eq!(house.column("select distinct address from audit").await, ["192.0.2.3"]);
     // there is nothing left to end
     anyone.post("/logout", &[]).await.leads_to();
     assert_eq!(
