@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
-    self, alerts, dashboard, join, links, login, looking, members, owners, publications, servers, theme,
+    self, alerts, audit, dashboard, join, links, login, looking, members, owners, publications, servers, theme,
     thresholds, users,
 };
 
@@ -117,6 +117,9 @@ pub fn routes() -> Vec<Route> {
         route("/alerts/{id}",                GET,  User,    get(alerts::show)),
         route("/publications",               BOTH, Admin,   get(publications::list).post(publications::create)),
         route("/publications/{id}",          GET,  Admin,   get(publications::show)),
+        route("/audit",                      GET,  User,    get(audit::list)),
+        route("/audit.csv",                  GET,  User,    get(audit::csv)),
+        route("/audit.json",                 GET,  User,    get(audit::json)),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),
         route("/webhook/alertmanager/",      POST, Webhook, webhook()),

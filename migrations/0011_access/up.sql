@@ -61,6 +61,7 @@ create table audit (
     at timestamptz not null default clock_timestamp(),
     user_id bigint,
     user_name text not null,
+    staff boolean not null,
     through text not null default '',
     address text,
     owner_id bigint references owners,
@@ -76,6 +77,7 @@ create index audit_owner_at_idx on audit (owner_id, at desc, id desc);
 create index audit_object_idx on audit (action text_pattern_ops, object_id, at desc);
 comment on table audit is 'Who changed what, from where and when. Rows are only ever added: no policy lets anybody change or delete one.';
 comment on column audit.user_id is 'Kept when the account goes, so no foreign key; null: the command line or the program itself.';
+comment on column audit.staff is 'Done by the staff or the program: customers read of it that it was the staff, and neither name nor address.';
 comment on column audit.through is 'How: empty for a browser, else as "token deploy", "command line", "single sign-on".';
 comment on column audit.address is 'Where it came from.';
 comment on column audit.action is 'What was done to which kind of object, as server.changed.';

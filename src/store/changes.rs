@@ -26,7 +26,7 @@ pub struct Actor {
 impl Actor {
     /// Somebody at the operator's shell.
     pub fn command_line() -> Self {
-        Self::program("command line")
+        Self { through: "command line".into(), ..Self::program("command line") }
     }
 
     /// A part of the program that acts on nobody's behalf.

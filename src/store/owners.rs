@@ -298,13 +298,18 @@ pub async fn note_look(db: &mut Db, _: All, owner: &Owner, by: &Actor) -> Result
 /// more. Its alerts stay. Returns its name.
 pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
     db.transaction(async |conn| {
-        let name: String = diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
-            .set((owners::removed_at.eq(super::now().nullable()), owners::updated_at.eq(diesel::dsl::now)))
-            .returning(owners::name)
-            .get_result(conn)
-            .await?;
+        let Owner { name, external_id, comment, .. } =
+            diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
+                .set((
+                    owners::removed_at.eq(super::now().nullable()),
+                    owners::updated_at.eq(diesel::dsl::now),
+                ))
+                .returning(Owner::as_returning())
+                .get_result(conn)
+                .await?;
         note(conn, by, Some(id), format!("Owner {name} removed")).await?;
-        audit::note(conn, by, Event::new("owner.removed", &name).owner(id).id(id)).await?;
+        let event = Event::new("owner.removed", &name).owner(id).id(id);
+        audit::note(conn, by, event.gone(fields(&name, &external_id, &comment))).await?;
         Ok(name)
     })
     .await

@@ -76,6 +76,7 @@ diesel::table! {
         at -> Timestamptz,
         user_id -> Nullable<Int8>,
         user_name -> Text,
+        staff -> Bool,
         through -> Text,
         address -> Nullable<Text>,
         owner_id -> Nullable<Int8>,

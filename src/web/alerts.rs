@@ -22,7 +22,7 @@ use crate::store::alerts::{self, Filter, State, Whose};
 use crate::store::{owners, quarantine, servers};
 
 /// A list is counted up to here.
-const MOST_COUNTED: i64 = 10_000;
+pub(super) const MOST_COUNTED: i64 = 10_000;
 /// Bytes of a body in quarantine that the page shows.
 const BODY_SHOWN: usize = 4096;
 
@@ -104,7 +104,7 @@ impl Filters {
 }
 
 /// Midnight at the beginning of a day, or of one some days later; `None` for what is no day.
-fn day(text: &str, later: i32, zone: &TimeZone) -> Option<Timestamp> {
+pub(super) fn day(text: &str, later: i32, zone: &TimeZone) -> Option<Timestamp> {
     let date: Date = text.trim().parse().ok()?;
     let date = date.checked_add(later.days()).ok()?;
     Some(date.to_zoned(zone.clone()).ok()?.timestamp())

@@ -9,9 +9,10 @@ use tower_sessions::Session;
 
 use super::{Field, Flash, Frame, Look, go, links, local};
 use crate::app::App;
-use crate::auth::{self, Browser};
+use crate::auth::{self, Browser, Themselves};
 use crate::error::{Error, Result};
 use crate::face::{Form, Path, Query};
+use crate::store::sessions;
 use crate::store::users::{self, NewUser};
 
 #[derive(Template)]
@@ -102,7 +103,18 @@ pub(super) async fn enter(
 }
 
 /// `POST /logout`. The session ends, here and in the database.
-pub async fn log_out(session: Session) -> Result<Response> {
+pub async fn log_out(
+    State(app): State<App>,
+    session: Session,
+    user: Result<Themselves, Error>,
+) -> Result<Response> {
+    if let (Ok(Themselves(user)), Some(id)) = (user, session.id()) {
+        match sessions::end(&mut app.door().await?, &user.actor(), &sessions::handle_of(&id)).await {
+            // by another tab, at the same moment
+            Ok(()) | Err(Error::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
     session.flush().await.map_err(auth::unavailable)?;
     Ok(Redirect::to("/login").into_response())
 }
@@ -157,7 +169,7 @@ pub async fn set_up(
             return Err(Error::NotFound);
         }
         let new = NewUser::check(&form.username, form.password.clone(), true, None).await?;
-        users::set_up(&mut db, &secret, new).await
+        users::set_up(&mut db, &secret, new, browser.from).await
     };
     match made.await {
         Ok(id) => {

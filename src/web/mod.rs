@@ -3,6 +3,8 @@
 
 pub mod alerts;
 pub mod assets;
+pub mod audit;
+mod csv;
 pub mod dashboard;
 pub mod join;
 pub mod links;

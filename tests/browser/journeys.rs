@@ -453,13 +453,15 @@ pub async fn every_page(world: &World) {
         ("user-add", "/users/new"),
         ("user", &user),
         ("publications", "/publications"),
+        ("audit", "/audit"),
+        ("audit-none", "/audit?q=nobody"),
         ("missing", "/servers/999"),
     ];
     for (name, path) in pages {
         weigh(browser, path).await;
         browser
             .script(
-                "for (const part of document.querySelectorAll('main details.diff')) part.open = true",
+                "for (const part of document.querySelectorAll('main :is(details.diff, details.changed)')) part.open = true",
                 json!([]),
             )
             .await;

@@ -29,7 +29,7 @@ const EXCEPTIONS: [(&str, &str, &str); 4] = [
 ];
 
 /// Each file of `src/` by its path below it, without its tests and comments.
-fn sources() -> BTreeMap<String, String> {
+pub fn sources() -> BTreeMap<String, String> {
     fn walk(dir: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();

@@ -10,6 +10,9 @@ mod person;
 mod prometheus;
 
 mod alerts;
+mod audit;
+mod audit_files;
+mod audit_noted;
 mod bodies;
 mod browsers;
 mod dashboard;

@@ -3,7 +3,7 @@
 
 use prommgr::page::At;
 use prommgr::store::scope::{All, Scope, Writing};
-use prommgr::store::{Db, alerts, changes, owners, publications, quarantine, servers, tokens, users};
+use prommgr::store::{Db, alerts, audit, changes, owners, publications, quarantine, servers, tokens, users};
 
 use crate::alerts::busy;
 use crate::house::House;
@@ -31,6 +31,7 @@ async fn of_charlie(house: &House) -> Db {
 async fn a_query_that_forgot_its_scope_finds_only_what_is_the_persons() {
     let (house, _) = busy().await;
     house.db.batch_execute("insert into thresholds (rule, severity, owner_id, hold_seconds, enabled) values ('service_down', 'warning', 101, 60, true)").await.unwrap();
+    house.db.batch_execute("insert into audit (user_name, staff, owner_id, action, object) select 'x', false, owner, 'server.added', 'x' from unnest(array[101, 102, null]) owner").await.unwrap();
     let everything: Scope = All::operator().into();
     let mut db = of_charlie(&house).await;
     let alerts =
@@ -53,6 +54,13 @@ async fn a_query_that_forgot_its_scope_finds_only_what_is_the_persons() {
     assert!(changes::pending(&mut db, All::operator(), 10).await.unwrap().is_empty());
     assert!(publications::list(&mut db, All::operator(), &At::default()).await.unwrap().items.is_empty());
     assert_eq!(quarantine::count(&mut db, All::operator()).await.unwrap(), 0);
+    let (everybodys, any) = (Writing::from(All::operator()), audit::Filter::default());
+    let audited = audit::list(&mut db, &everybodys, &any, &At::default()).await.unwrap();
+    let owners: Vec<_> =
+        audited.items.iter().map(|entry| entry.owner.as_ref().map(|owner| owner.id)).collect();
+    assert_eq!(owners, [Some(102)]);
+    assert_eq!(audit::count(&mut db, &everybodys, &any, 10).await.unwrap(), Some(1));
+    assert_eq!(audit::batch(&mut db, &everybodys, &any, None, 10).await.unwrap().len(), 1);
     let names: Vec<_> =
         users::list(&mut db, All::operator()).await.unwrap().into_iter().map(|user| user.name).collect();
     assert_eq!(names, ["charlie"]);
@@ -108,6 +116,29 @@ async fn every_table_has_the_wall_and_it_holds() {
     }
     let moved = house.db.execute("update servers set owner_id = 101 where owner_id = 102", &[]).await;
     assert!(moved.is_ok_and(|rows| rows == 0) || house.count("servers where owner_id = 101").await == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_noted_stays_as_it_was() {
+    let house = House::new().await;
+    house.db.batch_execute("insert into audit (user_name, staff, owner_id, action, object) values ('x', false, 102, 'server.added', 'x')").await.unwrap();
+    for rights in ["all", "{102}", "{}", ""] {
+        house
+            .db
+            .batch_execute(&format!("set prommgr.seen = '{rights}'; set prommgr.changed = '{rights}'"))
+            .await
+            .unwrap();
+        for change in
+            ["update audit set object = 'y'", "update audit set owner_id = null", "delete from audit"]
+        {
+            assert_eq!(house.db.execute(change, &[]).await.unwrap(), 0, "{change} with {rights:?}");
+        }
+    }
+    house.db.batch_execute("set prommgr.seen = 'all'").await.unwrap();
+    assert_eq!(house.column("select object || owner_id from audit").await, ["x102"]);
+    // who only sees an owner has no audit of it
+    house.db.batch_execute("set prommgr.seen = '{102}'; set prommgr.changed = '{}'").await.unwrap();
+    assert_eq!(house.count("audit").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

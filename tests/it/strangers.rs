@@ -12,7 +12,7 @@ use crate::person::Person;
 
 /// What somebody gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Gets {
+pub enum Gets {
     /// The page (200).
     It,
     /// Done, and sent on to a page of ours (303).
@@ -31,23 +31,23 @@ enum Gets {
 
 use Gets::{Done, It, Login, Messages, No, Nothing, Problem};
 
-struct Entry {
-    method: &'static str,
-    route: &'static str,
+pub struct Entry {
+    pub method: &'static str,
+    pub route: &'static str,
     /// With Nordwind's ids in it.
-    asked: &'static str,
-    form: &'static [(&'static str, &'static str)],
+    pub asked: &'static str,
+    pub form: &'static [(&'static str, &'static str)],
     anyone: Gets,
     charlie: Gets,
     bob: Gets,
-    alice: Gets,
-    root: Gets,
+    pub alice: Gets,
+    pub root: Gets,
 }
 
 /// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{link}` (an invitation), people by name and `{secret}` are
 /// filled in; all but `{charlie}` and the last are Nordwind's.
 #[rustfmt::skip]
-fn entries() -> Vec<Entry> {
+pub fn entries() -> Vec<Entry> {
     let entry = |method, route, asked, form, [anyone, charlie, bob, alice, root]: [Gets; 5]| Entry { method, route, asked, form, anyone, charlie, bob, alice, root };
     const SERVER: &[(&str, &str)] = &[("owner_id", "101"), ("name", "mine"), ("address", "10.0.9.9"), ("enabled", "true")];
     const SPARE: &[(&str, &str)] = &[("name", "spare"), ("address", "10.0.9.8"), ("enabled", "true")];
@@ -76,7 +76,7 @@ fn entries() -> Vec<Entry> {
         entry("POST", "/owners",                   "/owners",                         OWNER,   admins_do),
         entry("GET",  "/owners/new",               "/owners/new",                     &[],     admins),
         entry("GET",  "/owners/{id}",              "/owners/{owner}",                 &[],     read),
-        entry("POST", "/owners/{id}",              "/owners/{owner}",                 &[("name", "Nordwind"), ("external_id", "11")], admins_do),
+        entry("POST", "/owners/{id}",              "/owners/{owner}",                 &[("name", "Nordwind"), ("external_id", "11"), ("comment", "new")], admins_do),
         entry("GET",  "/owners/{id}/edit",         "/owners/{owner}/edit",            &[],     admins),
         entry("GET",  "/owners/{id}/members",      "/owners/{owner}/members",         &[],     read),
         entry("POST", "/owners/{id}/members/{user}", "/owners/{owner}/members/{bob}", VIEWER,  people),
@@ -101,7 +101,7 @@ fn entries() -> Vec<Entry> {
         entry("GET",  "/servers/{id}",             "/servers/{server}",               &[],     read),
         entry("POST", "/servers/{id}",             "/servers/{server}",               SPARE,   people),
         entry("GET",  "/servers/{id}/edit",        "/servers/{server}/edit",          &[],     [Login, Nothing, No, It, It]),
-        entry("POST", "/servers/{id}/enabled",     "/servers/{server}/enabled",       &[("enabled", "true")], people),
+        entry("POST", "/servers/{id}/enabled",     "/servers/{server}/enabled",       &[("enabled", "false")], people),
         entry("POST", "/servers/{id}/restoration", "/servers/{gone}/restoration",     &[],     [Login, Nothing, No, Done, Nothing]),
         entry("GET",  "/thresholds",               "/thresholds?owner={owner}",       &[],     read),
         entry("GET",  "/thresholds",               "/thresholds?owner=102&server={server}", &[], [Login, Nothing, Nothing, Nothing, It]),
@@ -114,6 +114,11 @@ fn entries() -> Vec<Entry> {
         entry("GET",  "/alerts/{id}",              "/alerts/{alert}",                 &[],     read),
         entry("GET",  "/publications",             "/publications",                   &[],     admins),
         entry("GET",  "/publications/{id}",        "/publications/{publication}",     &[],     admins),
+        // a viewer has no audit: what their colleagues did is no row that they may see and not change
+        entry("GET",  "/audit",                    "/audit?owner={owner}",            &[],     [Login, It, Nothing, It, It]),
+        entry("GET",  "/audit",                    "/audit",                          &[],     [Login, It, Nothing, It, It]),
+        entry("GET",  "/audit.csv",                "/audit.csv",                      &[],     [Login, It, Nothing, It, It]),
+        entry("GET",  "/audit.json",               "/audit.json",                     &[],     [Login, It, Nothing, It, It]),
         entry("GET",  "/static/{hash}/{name}",     "/static/000000000000/app.css",    &[],     [Nothing; 5]),
         entry("POST", "/webhook/alertmanager",     "/webhook/alertmanager",           &[],     [Problem; 5]),
         entry("POST", "/webhook/alertmanager/",    "/webhook/alertmanager/",          &[],     [Problem; 5]),
@@ -133,7 +138,7 @@ fn entries() -> Vec<Entry> {
 }
 
 /// What only Nordwind's people may read.
-const SECRETS: [&str; 9] = [
+pub const SECRETS: [&str; 9] = [
     "Nordwind",
     "nord-web",
     "nord-old",
@@ -198,7 +203,7 @@ impl Scene {
         self.people.iter().fold(path, |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
     }
 
-    async fn ask(&self, entry: &Entry, person: &Person) -> Page {
+    pub async fn ask(&self, entry: &Entry, person: &Person) -> Page {
         let path = self.path(entry);
         if entry.method == "GET" { person.get(&path).await } else { person.post(&path, entry.form).await }
     }

@@ -205,6 +205,9 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
             .first(conn)
             .await
             .optional()?;
+        if before.as_ref().is_some_and(|before| before.setting() == new.setting) {
+            return Ok(());
+        }
         let updated = diesel::update(at(place, new.kind, new.severity))
             .set((
                 thresholds::value.eq(new.setting.value),
@@ -242,7 +245,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
         }
         note(conn, by, owner, new.in_words(whose)).await?;
         let object = format!("{} ({}) of {whose}", new.kind.name, new.severity);
-        let event = Event::new("threshold.set", &object).owner(owner);
+        let event = beside(Event::new("threshold.set", &object), place);
         let event = match before {
             Some(before) => event.changed(fields(before.setting()), fields(new.setting)),
             None => event.made(fields(new.setting)),
@@ -269,13 +272,22 @@ async fn reset(
             let summary = format!("{} ({severity}) for {whose}: inherited again", kind.title);
             note(conn, by, place.ids().0, summary).await?;
             let object = format!("{} ({severity}) of {whose}", kind.name);
-            let event =
-                Event::new("threshold.reset", &object).owner(place.ids().0).gone(fields(gone.setting()));
-            audit::note(conn, by, event).await?;
+            let event = beside(Event::new("threshold.reset", &object), place);
+            audit::note(conn, by, event.gone(fields(gone.setting()))).await?;
         }
         Ok(())
     })
     .await
+}
+
+/// An event of a threshold, with whose it is.
+fn beside<'a>(event: Event<'a>, place: Place<'_>) -> Event<'a> {
+    let (owner, server) = place.ids();
+    let event = event.owner(owner);
+    match server {
+        Some(server) => event.id(server),
+        None => event,
+    }
 }
 
 /// What the audit keeps of a threshold.

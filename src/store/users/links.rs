@@ -73,7 +73,7 @@ pub async fn setup_open(db: &mut Db, secret: &str) -> Result<bool> {
 
 /// Makes the first admin by a setup link; every such link is used up by it. `NotFound` when the
 /// link does not work or somebody was quicker.
-pub async fn set_up(db: &mut Db, secret: &str, new: NewUser) -> Result<i64> {
+pub async fn set_up(db: &mut Db, secret: &str, new: NewUser, from: Option<IpAddr>) -> Result<i64> {
     if !setup_open(db, secret).await? {
         return Err(Error::NotFound);
     }
@@ -87,7 +87,12 @@ pub async fn set_up(db: &mut Db, secret: &str, new: NewUser) -> Result<i64> {
         diesel::delete(one_time_links::table.filter(one_time_links::purpose.eq("setup")))
             .execute(conn)
             .await?;
-        super::insert(conn, NewUser { admin: true, ..new }).await
+        let name = new.name.clone();
+        let id = super::insert(conn, NewUser { admin: true, ..new }).await?;
+        let by = Actor { id: Some(id), name, from, through: "setup link".into() };
+        let fields = json!({"name": by.name, "admin": true});
+        audit::note(conn, &by, Event::new("user.added", &by.name).id(id).made(fields)).await?;
+        Ok(id)
     })
     .await
 }

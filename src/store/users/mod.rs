@@ -6,6 +6,7 @@ mod list;
 mod manage;
 pub mod members;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use diesel::prelude::*;
@@ -232,6 +233,13 @@ pub async fn set_password(db: &mut Db, _: All, name: &str, password: String, by:
         audit::note(conn, by, Event::new("user.password_set", &user.name).id(user.id)).await
     })
     .await
+}
+
+/// Which of these people exist.
+pub async fn existing(db: &mut Db, ids: Vec<i64>) -> Result<HashSet<i64>> {
+    let found: Vec<i64> =
+        users::table.filter(users::id.eq_any(ids)).select(users::id).load(db.conn()).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether anybody exists.
