@@ -171,6 +171,16 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
     })
 }
 
+/// Those of these owners that the scope may see, by name.
+pub async fn among(db: &mut Db, scope: &Scope, ids: &[i64]) -> Result<Vec<Owner>> {
+    Ok(visible(scope)
+        .filter(owners::id.eq_any(ids))
+        .order((sql::<Text>("lower(owners.name)"), owners::id))
+        .select(Owner::as_select())
+        .load(db.conn())
+        .await?)
+}
+
 /// Id and name of at most 1,000 owners that may be changed or seen, by name, for a choice.
 pub async fn choices(db: &mut Db, scope: &Scope) -> Result<Vec<(i64, String)>> {
     Ok(visible(scope)

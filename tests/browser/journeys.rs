@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+pub use crate::account::account;
 use crate::audit::{look_at, quiet, weigh};
 use crate::browser::{Browser, ENTER, ESCAPE, TAB};
 use crate::{World, delivery};
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
-async fn log_in(browser: &Browser, password: &str) {
+pub async fn log_in(browser: &Browser, password: &str) {
     browser.fill("Name", "root").await;
     browser.fill("Password", password).await;
     browser.press("Log in").await;
@@ -445,6 +446,10 @@ pub async fn every_page(world: &World) {
         ("thresholds", "/thresholds"),
         ("thresholds-server", &format!("/thresholds?owner={owner_id}&server={server_id}")),
         ("publications", "/publications"),
+        ("account", "/account"),
+        ("password", "/account/password"),
+        ("tokens", "/account/tokens"),
+        ("token-add", "/account/tokens/new"),
         ("missing", "/servers/999"),
     ];
     for (name, path) in pages {

@@ -9,6 +9,7 @@ mod page;
 mod person;
 mod prometheus;
 
+mod account;
 mod alerts;
 mod bodies;
 mod browsers;
@@ -32,7 +33,9 @@ mod setup;
 mod strangers;
 mod tenancy;
 mod thresholds;
+mod time_zone;
 mod tls;
+mod tokens;
 mod upgrade;
 mod webhook;
 mod worker;

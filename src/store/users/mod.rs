@@ -1,6 +1,7 @@
 //! People who may log in, and which owners each may see or change.
 
 mod links;
+mod own;
 
 use std::net::IpAddr;
 
@@ -12,6 +13,7 @@ use rand::RngExt;
 use serde_json::json;
 
 pub use self::links::{set_up, setup_link, setup_open};
+pub use self::own::{change_password, set_time_zone};
 use super::audit::{self, Event};
 use super::changes::Actor;
 use super::schema::{memberships, owners, users};
