@@ -153,8 +153,14 @@ fn problem(status: StatusCode, error: &Error, reference: Option<&str>) -> Respon
         }
         _ => Vec::new(),
     };
-    let problem =
-        Problem { title: error.title(), status: status.as_u16(), detail: error.message(), errors, reference };
+    let detail = match error {
+        Error::Unauthorized => {
+            "No token, or one that is wrong, has expired or is revoked. Send it as `Authorization: Bearer …`."
+                .into()
+        }
+        other => other.message(),
+    };
+    let problem = Problem { title: error.title(), status: status.as_u16(), detail, errors, reference };
     let mut response = (status, axum::Json(&problem)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response

@@ -1,6 +1,9 @@
 //! Commands, nothing else.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to whoever typed it")]
 
+#[path = "main/tokens.rs"]
+mod tokens;
+
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +45,9 @@ enum Command {
     /// People who may log in
     #[command(subcommand)]
     User(UserCommand),
+    /// What programs present to the API
+    #[command(subcommand)]
+    Token(tokens::TokenCommand),
     /// Write the configuration and have Prometheus load it
     Publish {
         /// Only show what would change
@@ -128,6 +134,7 @@ async fn run(config: Config, command: Command) -> Result<()> {
         Command::Serve => serve(config).await,
         Command::Migrate => migrate(&config).await,
         Command::User(command) => user(&config, command).await,
+        Command::Token(command) => tokens::run(&config, command).await,
         Command::Publish { dry_run } => publish(config, dry_run).await,
         Command::Demo { fresh } => {
             demo::run(config, fresh, stop_on_signal(), |text| println!("{text}")).await

@@ -22,8 +22,8 @@ use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
-    self, alerts, audit, dashboard, join, links, login, looking, members, owners, publications, servers, theme,
-    thresholds, users,
+    self, account, alerts, audit, dashboard, join, links, login, looking, members, owners, publications,
+    servers, sessions, theme, thresholds, tokens, users,
 };
 
 /// A session that nobody uses ends after so many days.
@@ -42,6 +42,8 @@ pub enum Door {
     Admin,
     /// Whoever has the webhook's token.
     Webhook,
+    /// Programs with somebody's token; what they see is theirs.
+    Client,
 }
 
 /// One URL.
@@ -70,7 +72,7 @@ const BOTH: &[&str] = &["GET", "POST"];
 /// Every URL. A test walks it as every kind of person.
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
-    use Door::{Admin, Open, User, Webhook};
+    use Door::{Admin, Client, Open, User, Webhook};
     let route = |path, methods, door, handler| Route { path, methods, door, sudo: false, handler };
     vec![
         route("/",                           GET,  User,    get(dashboard::show)),
@@ -81,6 +83,13 @@ pub fn routes() -> Vec<Route> {
         route("/join/{secret}",              BOTH, Open,    get(join::show).post(join::accept)),
         route("/theme",                      POST, Open,    post(theme::choose)),
         route("/view",                       BOTH, User,    get(looking::show).post(looking::choose)),
+        route("/account",                    BOTH, User,    get(account::show).post(account::update)),
+        route("/account/password",           BOTH, User,    get(account::password).post(account::change_password)),
+        route("/account/sessions/others/end",   POST, User, post(sessions::end_others)),
+        route("/account/sessions/{handle}/end", POST, User, post(sessions::end)),
+        route("/account/tokens",             BOTH, User,    get(tokens::list).post(tokens::create)).sudo(),
+        route("/account/tokens/new",         GET,  User,    get(tokens::new)),
+        route("/account/tokens/{id}/revocation", POST, User, post(tokens::revoke)).sudo(),
         route("/owners",                     BOTH, User,    get(owners::list).post(owners::create)),
         route("/owners/new",                 GET,  Admin,   get(owners::new)),
         route("/owners/{id}",                BOTH, User,    get(owners::show).post(owners::update)),
@@ -121,6 +130,7 @@ pub fn routes() -> Vec<Route> {
         route("/audit.csv",                  GET,  User,    get(audit::csv)),
         route("/audit.json",                 GET,  User,    get(audit::json)),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
+        route("/api/v1/me",                  GET,  Client,  get(api::me::show)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),
         route("/webhook/alertmanager/",      POST, Webhook, webhook()),
         route("/healthz",                    GET,  Open,    get(api::health::alive)),

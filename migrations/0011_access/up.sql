@@ -46,10 +46,10 @@ create table tokens (
     created_at timestamptz not null default now(),
     expires_at timestamptz,
     last_used_at timestamptz,
-    last_used_from text
+    last_used_from text,
+    unique (user_id, name)
 );
 alter sequence tokens_id_seq owned by tokens.id;
-create index tokens_user_id_idx on tokens (user_id);
 comment on table tokens is 'What programs present as a person, with at most that person''s rights.';
 comment on column tokens.hash is 'SHA-256 of the token, which is shown once.';
 comment on column tokens.hint is 'Its first characters, to recognise it by.';

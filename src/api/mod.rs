@@ -1,4 +1,5 @@
 //! JSON for machines: a file a noun.
 
 pub mod health;
+pub mod me;
 pub mod webhook;

@@ -15,7 +15,7 @@ use tower_sessions::Session;
 
 pub use self::browser::{Browser, Known};
 pub use self::door::{check_login, check_password};
-pub use self::session::{CONFIRMED_KEY, View, confirmed, look_at, looked_at, sign_in};
+pub use self::session::{CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew, sign_in};
 use self::session::{SEEN_EVERY, SEEN_KEY};
 pub use self::token::{Client, carries_token};
 
@@ -142,6 +142,16 @@ impl User {
         self.who.admin || self.who.sees.len() > 1
     }
 
+    /// The owners that this person sees; for an admin, who sees all, there is no list.
+    pub fn owners(&self) -> &[i64] {
+        if self.who.admin { &[] } else { &self.who.sees }
+    }
+
+    /// `manager` or `viewer` of an owner that this person sees.
+    pub fn role_in(&self, owner: i64) -> &'static str {
+        if self.who.admin || self.who.manages.contains(&owner) { "manager" } else { "viewer" }
+    }
+
     /// Who is noted for a change.
     pub fn actor(&self) -> Actor {
         Actor {
@@ -195,8 +205,6 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let Themselves(user) = Themselves::from_request_parts(parts, state).await?;
         let user = user.looking(looked_at(&session(parts, state).await?).await?);
-        // a `Look` that is extracted after it shows times in the person's own zone
-        parts.extensions.insert(Zone(user.who.time_zone.clone()));
         // looking as a customer changes nothing, whatever the page
         if user.read_only && !parts.method.is_safe() { Err(Error::Forbidden) } else { Ok(user) }
     }
@@ -230,6 +238,8 @@ where
         if now - seen > SEEN_EVERY {
             session.insert(SEEN_KEY, now).await.map_err(unavailable)?;
         }
+        // a `Look` that is extracted after it shows times in the person's own zone
+        parts.extensions.insert(Zone(user.who.time_zone.clone()));
         Ok(Self(user))
     }
 }

@@ -8,7 +8,7 @@ use super::{Browser, Known, unavailable};
 use crate::app::App;
 use crate::error::Result;
 use crate::store::sessions::{AGENT_KEY, FROM_KEY, SEEN_KEY as SEEN, USER_KEY};
-use crate::store::users;
+use crate::store::{sessions, users};
 
 /// When the session was last used, seconds; renewed every few minutes so that the session lives on.
 pub(super) const SEEN_KEY: &str = SEEN;
@@ -72,6 +72,18 @@ pub async fn confirmed(session: &Session, now: bool) -> Result<bool> {
     }
     let at: i64 = session.get(CONFIRMED_KEY).await.map_err(unavailable)?.unwrap_or(0);
     Ok(time - at < CONFIRMED_FOR)
+}
+
+/// Names the session to the person whose it is, and opens no door.
+pub fn handle_of(session: &Session) -> String {
+    session.id().map(|id| sessions::handle_of(&id)).unwrap_or_default()
+}
+
+/// After the password was given and changed: the session gets another id, so that one that somebody knows
+/// is worth nothing.
+pub async fn renew(session: &Session) -> Result<()> {
+    session.cycle_id().await.map_err(unavailable)?;
+    confirmed(session, true).await.map(drop)
 }
 
 /// Signs a person in: the session gets another id, so that one that was planted is worth nothing, and the

@@ -8,16 +8,17 @@ use sha2::{Digest, Sha256};
 use super::User;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::store::{tokens, users};
+use crate::store::owners;
+use crate::store::scope::All;
+use crate::store::tokens::{self, Token};
+use crate::store::users::{self, Identity};
 
 /// A program with a token, which acts as the person whose token it is, with at most their rights.
 #[derive(Clone, Debug)]
 pub struct Client {
+    /// The person, with the rights narrowed to the token's.
     pub user: User,
-    /// What the token is called.
-    pub token: String,
-    /// Whether it may change something.
-    pub may_write: bool,
+    pub token: Token,
 }
 
 impl<S> FromRequestParts<S> for Client
@@ -31,21 +32,16 @@ where
         let app = App::from_ref(state);
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let secret = presented(header).and_then(|bytes| String::from_utf8(bytes).ok());
+        // what cannot be a token costs no connection
+        let secret = secret.filter(|secret| tokens::plausible(secret)).ok_or(Error::Unauthorized)?;
         let from = super::address_of(parts, &app);
         let mut db = app.door().await?;
-        let found = match secret {
-            Some(secret) => tokens::by_secret(&mut db, &secret, from).await?,
-            None => None,
-        };
-        let token = found.ok_or(Error::Unauthorized)?;
+        let token = tokens::by_secret(&mut db, &secret).await?.ok_or(Error::Unauthorized)?;
         let mut who = users::identity(&mut db, token.user_id).await?.ok_or(Error::Unauthorized)?;
+        tokens::used(&mut db, &token, from).await?;
+        drop(db);
         if let Some(owner) = token.owner_id {
-            // an admin's token that is restricted is that of a manager
-            if who.admin {
-                (who.sees, who.manages, who.admin) = (vec![owner], vec![owner], false);
-            }
-            who.sees.retain(|id| *id == owner);
-            who.manages.retain(|id| *id == owner);
+            who = restricted(&app, who, owner).await?;
         }
         if !token.may_write && !parts.method.is_safe() {
             return Err(Error::Forbidden);
@@ -53,8 +49,24 @@ where
         let mut user = User::new(who, from);
         user.through = format!("token {}", token.name);
         user.read_only = !token.may_write;
-        Ok(Self { user, token: token.name, may_write: token.may_write })
+        Ok(Self { user, token })
     }
+}
+
+/// Narrowed to one owner: an admin becomes a manager of it. One that is removed, or that the person sees no
+/// longer, leaves nothing to see.
+async fn restricted(app: &App, mut who: Identity, owner: i64) -> Result<Identity> {
+    if who.admin {
+        let all = All::admin();
+        let there = !owners::among(&mut app.db(all).await?, &all.into(), &[owner]).await?.is_empty();
+        (who.admin, who.sees, who.manages) = (false, Vec::new(), Vec::new());
+        if there {
+            (who.sees, who.manages) = (vec![owner], vec![owner]);
+        }
+    }
+    who.sees.retain(|id| *id == owner);
+    who.manages.retain(|id| *id == owner);
+    Ok(who)
 }
 
 /// What the `Authorization` header presents, as bearer token or as the password of basic authentication.

@@ -174,6 +174,16 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
     })
 }
 
+/// Those of these owners that the scope may see, by name.
+pub async fn among(db: &mut Db, scope: &Scope, ids: &[i64]) -> Result<Vec<Owner>> {
+    Ok(visible(scope)
+        .filter(owners::id.eq_any(ids))
+        .order((sql::<Text>("lower(owners.name)"), owners::id))
+        .select(Owner::as_select())
+        .load(db.conn())
+        .await?)
+}
+
 /// What an owner has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnerCounts {

@@ -10,12 +10,12 @@ use jiff_diesel::ToDiesel;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::Db;
 use super::audit::{self, Event};
 use super::changes::Actor;
 use super::owners::{Owner, check_line};
 use super::schema::tokens;
 use super::users::random_text;
+use super::{Db, on_constraint};
 use crate::error::{Error, Fields, Result};
 
 /// What every token begins with, so that people and scanners of leaked secrets recognise one.
@@ -68,26 +68,36 @@ pub struct NewToken {
 }
 
 impl NewToken {
-    /// Checks the fields `name` (one line, at most 100 characters) and `expires_in` (as `90d` or `12h`; empty: never).
-    pub fn check(name: &str, may_write: bool, expires_in: &str) -> Result<Self> {
+    /// Checks the fields `name` (one line, at most 100 characters) and `expires_in` (as `90d` or `12h`; `None`: never).
+    pub fn check(name: &str, may_write: bool, expires_in: Option<&str>) -> Result<Self> {
         let mut fields = Fields::default();
         let name = check_line(name, 100, &mut fields, "name");
-        let expires_at = match expires_in.trim() {
-            "" => None,
-            text => match super::thresholds::parse_duration(text) {
-                Some(seconds) if seconds > 0 && i64::from(seconds) <= LONGEST_DAYS * 86_400 => {
-                    Timestamp::now().checked_add(SignedDuration::from_secs(seconds.into())).ok()
-                }
-                _ => {
-                    fields.add("expires_in", "A time such as 90d or 12h, at most ten years.");
-                    None
-                }
-            },
-        };
+        let expires_at = expires_in.and_then(|text| match super::thresholds::parse_duration(text) {
+            Some(seconds) if seconds > 0 && i64::from(seconds) <= LONGEST_DAYS * 86_400 => {
+                Timestamp::now().checked_add(SignedDuration::from_secs(seconds.into())).ok()
+            }
+            _ => {
+                fields.add("expires_in", "A time such as 90d or 12h, at most ten years.");
+                None
+            }
+        });
         fields.into_result()?;
         Ok(Self { name, may_write, expires_at })
     }
+
+    /// When it will expire.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
 }
+
+/// A name belongs to one token of a person, so that the audit tells them apart and a form that is sent twice
+/// makes one.
+const TAKEN: &[(&str, &str, &str)] = &[(
+    "tokens_user_id_name_key",
+    "name",
+    "There is a token of this name already. Take another name, or revoke that one first.",
+)];
 
 /// Makes a token for the person with that id, restricted to an owner that they see where one is given, and
 /// returns it: it cannot be shown again.
@@ -104,7 +114,7 @@ pub async fn create(
         if has >= MOST {
             return Err(Error::Conflict(format!("A person may have {MOST} tokens. Revoke one first.")));
         }
-        let id: i64 = diesel::insert_into(tokens::table)
+        let inserted = diesel::insert_into(tokens::table)
             .values((
                 tokens::user_id.eq(user),
                 tokens::owner_id.eq(owner.map(|owner| owner.id)),
@@ -115,8 +125,9 @@ pub async fn create(
                 tokens::expires_at.eq(new.expires_at.map(|at| at.to_diesel())),
             ))
             .returning(tokens::id)
-            .get_result(conn)
-            .await?;
+            .get_result::<i64>(conn)
+            .await;
+        let id = on_constraint(inserted, TAKEN)?;
         let fields = json!({"access": access(new.may_write), "expires_at": new.expires_at, "user_id": user,
             "owner": owner.map(|owner| &owner.name)});
         audit::note(conn, by, Event::new("token.added", &new.name).id(id).made(fields)).await
@@ -125,7 +136,8 @@ pub async fn create(
     Ok(secret)
 }
 
-fn access(may_write: bool) -> &'static str {
+/// What a token is for, in one word: `read` or `write`.
+pub fn access(may_write: bool) -> &'static str {
     if may_write { "write" } else { "read" }
 }
 
@@ -153,28 +165,33 @@ pub async fn revoke(db: &mut Db, user: i64, id: i64, by: &Actor) -> Result<Strin
     .await
 }
 
-/// The token with that secret, unless it has expired; notes that it was used.
-pub async fn by_secret(db: &mut Db, secret: &str, from: Option<IpAddr>) -> Result<Option<Token>> {
-    if !secret.starts_with(PREFIX) {
-        return Ok(None);
-    }
+/// Whether this may be a token at all, for which nobody has to look it up.
+pub fn plausible(secret: &str) -> bool {
+    secret.len() == PREFIX.len() + LENGTH && secret.starts_with(PREFIX)
+}
+
+/// The token with that secret, unless it has expired.
+pub async fn by_secret(db: &mut Db, secret: &str) -> Result<Option<Token>> {
     let found: Option<Token> = tokens::table
         .filter(tokens::hash.eq(Sha256::digest(secret).to_vec()))
         .select(Token::as_select())
         .first(db.conn())
         .await
         .optional()?;
-    let Some(token) = found.filter(|token| !token.expired()) else {
-        return Ok(None);
-    };
-    if token.last_used_at.is_none_or(|at| Timestamp::now().duration_since(at) > NOTE_EVERY) {
-        diesel::update(tokens::table.find(token.id))
-            .set((
-                tokens::last_used_at.eq(super::now().nullable()),
-                tokens::last_used_from.eq(from.map(|address| address.to_string())),
-            ))
-            .execute(db.conn())
-            .await?;
+    Ok(found.filter(|token| !token.expired()))
+}
+
+/// Notes that a token was used, once a minute at the most.
+pub async fn used(db: &mut Db, token: &Token, from: Option<IpAddr>) -> Result<()> {
+    if token.last_used_at.is_some_and(|at| Timestamp::now().duration_since(at) <= NOTE_EVERY) {
+        return Ok(());
     }
-    Ok(Some(token))
+    diesel::update(tokens::table.find(token.id))
+        .set((
+            tokens::last_used_at.eq(super::now().nullable()),
+            tokens::last_used_from.eq(from.map(|address| address.to_string())),
+        ))
+        .execute(db.conn())
+        .await?;
+    Ok(())
 }

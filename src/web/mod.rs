@@ -1,6 +1,7 @@
 //! Pages for people: a file a noun. This one holds what every page shares: the frame around it, and
 //! how values look.
 
+pub mod account;
 pub mod alerts;
 pub mod assets;
 pub mod audit;
@@ -14,10 +15,12 @@ pub mod members;
 pub mod owners;
 pub mod publications;
 pub mod servers;
+pub mod sessions;
 pub mod shield;
 pub mod sudo;
 pub mod theme;
 pub mod thresholds;
+pub mod tokens;
 pub mod users;
 mod view;
 

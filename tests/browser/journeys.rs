@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+pub use crate::account::account;
 use crate::audit::{look_at, quiet, weigh};
 use crate::browser::{Browser, ENTER, ESCAPE, TAB};
 pub use crate::people::people;
@@ -455,6 +456,10 @@ pub async fn every_page(world: &World) {
         ("publications", "/publications"),
         ("audit", "/audit"),
         ("audit-none", "/audit?q=nobody"),
+        ("account", "/account"),
+        ("password", "/account/password"),
+        ("tokens", "/account/tokens"),
+        ("token-add", "/account/tokens/new"),
         ("missing", "/servers/999"),
     ];
     for (name, path) in pages {

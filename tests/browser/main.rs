@@ -2,6 +2,7 @@
 //! with scripts and one without share a stack, and a journey goes on where the one before ended.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod account;
 mod audit;
 mod browser;
 mod journeys;
@@ -112,7 +113,7 @@ async fn journeys() {
     }
     let journeys = walk! {
         first_admin first_steps bad_form remove_and_undo search_as_you_type alerts thresholds theme keys phone
-        people plain_http without_scripts every_page
+        people plain_http without_scripts account every_page
     };
     let walked = AssertUnwindSafe(journeys).catch_unwind().await;
 

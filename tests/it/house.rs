@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use prommgr::app::App;
 use prommgr::auth::{CONFIRMED_KEY, User};
 use prommgr::config::{Config, Settings};
-use prommgr::store::Store;
 use prommgr::store::sessions::{Sessions, USER_KEY};
+use prommgr::store::users::random_text;
+use prommgr::store::{Store, tokens};
 use serde_json::json;
 use tokio_postgres::Client;
 use tower_sessions::SessionStore;
@@ -137,6 +138,38 @@ impl House {
         record.id.to_string()
     }
 
+    /// Another browser of somebody of the cast, signed in.
+    pub async fn another(&self, name: &str) -> Person {
+        let id = self.id_of(name).await;
+        let person = Person::new(&self.app);
+        person.plant("prommgr", &self.session_of(id).await);
+        person
+    }
+
+    /// A program with a token of somebody of the cast, which never expires; restricted to an owner or not.
+    pub async fn program(&self, name: &str, token: &str, may_write: bool, owner: Option<i64>) -> Person {
+        self.anyone().with_token(&self.token(name, token, may_write, owner).await)
+    }
+
+    /// Such a token, put into the database.
+    pub async fn token(&self, name: &str, token: &str, may_write: bool, owner: Option<i64>) -> String {
+        let secret = format!("{}{}", tokens::PREFIX, random_text(40));
+        let sql = "insert into tokens (user_id, owner_id, name, hash, hint, may_write) \
+            select id, $2, $3, sha256($4::text::bytea), left($4, 12), $5 from users where name = $1";
+        self.db.execute(sql, &[&name, &owner, &token, &secret, &may_write]).await.unwrap();
+        secret
+    }
+
+    /// The id of somebody of the cast.
+    pub async fn id_of(&self, name: &str) -> i64 {
+        self.db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0)
+    }
+
+    /// Its database, for another program.
+    pub fn database_url(&self) -> &str {
+        self.settings.database_url.as_deref().unwrap()
+    }
+
     /// A cookie of a session that never was.
     pub fn invented_cookie(&self) -> String {
         Id::default().to_string()
@@ -164,9 +197,7 @@ impl House {
 
     /// Who that is, with their rights.
     pub async fn person_of(&self, name: &str) -> User {
-        let id: i64 =
-            self.db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
-        User::with_id(&self.app, id, None).await.unwrap()
+        User::with_id(&self.app, self.id_of(name).await, None).await.unwrap()
     }
 
     fn person(&self, name: &str) -> Person {

@@ -19,17 +19,31 @@ pub struct Person {
     house: Router,
     jar: Mutex<BTreeMap<String, String>>,
     peer: Option<IpAddr>,
+    /// What a program presents.
+    token: Option<String>,
 }
 
 impl Person {
     /// Somebody who comes to this prommgr for the first time.
     pub fn new(app: &App) -> Self {
-        Self { house: router(app.clone()), jar: Mutex::default(), peer: None }
+        Self { house: router(app.clone()), jar: Mutex::default(), peer: None, token: None }
     }
 
     /// The same, at the other end of a connection from this address.
     pub fn from(self, address: &str) -> Self {
         Self { peer: Some(address.parse().unwrap()), ..self }
+    }
+
+    /// Themselves, presenting a token with every request.
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
+    }
+
+    /// Sends JSON, as programs do.
+    pub async fn call(&self, method: &str, path: &str, json: &str) -> Page {
+        let request = Request::builder().method(method).uri(path);
+        let body = Body::from(json.to_owned());
+        self.send(request.header(header::CONTENT_TYPE, "application/json").body(body).unwrap()).await
     }
 
     /// The value of a cookie; empty when there is none.
@@ -83,6 +97,10 @@ impl Person {
             self.jar.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
             request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        }
+        if let Some(token) = &self.token {
+            let bearer = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
         request.headers_mut().entry(header::HOST).or_insert("prommgr.test".parse().unwrap());
         if let Some(peer) = self.peer {

@@ -213,7 +213,7 @@ async fn whoever_is_disabled_loses_session_and_token_at_once() {
     let house = House::new().await;
     let (root, alice, path) = (house.root(), house.alice(), path_of(&house, "alice").await);
     let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
-    let new = NewToken::check("deploy", true, "").unwrap();
+    let new = NewToken::check("deploy", true, None).unwrap();
     let mut door = house.app.door().await.unwrap();
     let token = tokens::create(&mut door, id, None, new, &Actor::command_line()).await.unwrap();
     let ask = async || {

@@ -5,6 +5,7 @@ mod links;
 mod list;
 mod manage;
 pub mod members;
+mod own;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ pub use self::links::{
 };
 pub use self::list::{Filter, Kind, Owned, owned, page};
 pub use self::manage::{create, disable, enable, end_sessions, find, invite, remove, rename, set_admin};
+pub use self::own::{change_password, set_time_zone};
 use super::audit::{self, Event};
 use super::changes::Actor;
 use super::schema::{memberships, owners, users};

@@ -1,0 +1,72 @@
+//! Whose a token is, and what it reaches.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::auth::Client;
+use crate::error::Result;
+use crate::store::owners::{self, Owner};
+use crate::store::tokens;
+
+/// Who asks.
+#[derive(Serialize)]
+pub struct Me {
+    user: Person,
+    token: Token,
+    /// What is seen, by name; not listed for an admin, who sees everything.
+    owners: Vec<Membership>,
+}
+
+/// Whose token it is.
+#[derive(Serialize)]
+struct Person {
+    id: i64,
+    name: String,
+    /// Whether the token reaches everything; not so for an admin's that is restricted to one owner.
+    admin: bool,
+}
+
+#[derive(Serialize)]
+struct Token {
+    name: String,
+    /// `read` or `write`
+    access: &'static str,
+    /// The one owner that it is restricted to.
+    owner_id: Option<i64>,
+    /// `null`: never.
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Membership {
+    id: i64,
+    external_id: String,
+    name: String,
+    /// `manager` or `viewer`
+    role: &'static str,
+}
+
+/// `GET /api/v1/me`
+pub async fn show(State(app): State<App>, client: Client) -> Result<Json<Me>> {
+    let Client { user, token } = client;
+    let owners = owners::among(&mut app.db(&user).await?, &user.scope(), user.owners()).await?;
+    let membership = |owner: Owner| Membership {
+        role: user.role_in(owner.id),
+        id: owner.id,
+        external_id: owner.external_id,
+        name: owner.name,
+    };
+    Ok(Json(Me {
+        owners: owners.into_iter().map(membership).collect(),
+        user: Person { id: user.id(), name: user.name().to_owned(), admin: user.is_admin() },
+        token: Token {
+            access: tokens::access(token.may_write),
+            name: token.name,
+            owner_id: token.owner_id,
+            expires_at: token.expires_at,
+        },
+    }))
+}
