@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-pub use self::choices::{choices, choices_rw, named, suggestions};
+pub use self::choices::{among, choices, choices_rw, named, suggestions};
 use super::audit::{self, Event};
 use super::changes::{Actor, note};
 use super::schema::owners;
@@ -172,16 +172,6 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
         prev: page.prev,
         next: page.next,
     })
-}
-
-/// Those of these owners that the scope may see, by name.
-pub async fn among(db: &mut Db, scope: &Scope, ids: &[i64]) -> Result<Vec<Owner>> {
-    Ok(visible(scope)
-        .filter(owners::id.eq_any(ids))
-        .order((sql::<Text>("lower(owners.name)"), owners::id))
-        .select(Owner::as_select())
-        .load(db.conn())
-        .await?)
 }
 
 /// What an owner has.

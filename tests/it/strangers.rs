@@ -32,7 +32,7 @@ pub enum Gets {
 }
 
 /// What is sent with an unsafe request.
-enum Body {
+pub enum Body {
     Form(&'static [(&'static str, &'static str)]),
     #[allow(dead_code, reason = "the REST API that is to come")]
     Json(&'static str),
@@ -45,18 +45,12 @@ pub struct Entry {
     pub route: &'static str,
     /// With Nordwind's ids in it.
     pub asked: &'static str,
-    body: Body,
+    pub body: Body,
     anyone: Gets,
     charlie: Gets,
     bob: Gets,
     pub alice: Gets,
     pub root: Gets,
-}
-
-impl Entry {
-    pub fn has_no_form(&self) -> bool {
-        matches!(self.body, Body::Form([]))
-    }
 }
 
 /// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{link}` (an invitation), people by name and `{secret}` are
@@ -221,7 +215,9 @@ impl Scene {
         let link = house.column("select id::text from one_time_links").await.remove(0);
         let rows = house.db.query("select name, id::text from users", &[]).await.unwrap();
         let people = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        house.another("alice").await;
+        for name in ["root", "alice"] {
+            house.another(name).await;
+        }
         house.token("alice", "nord-deploy", true, None).await;
         let handle =
             house.column("select encode(id_hash, 'hex') from sessions order by created_at desc").await;
@@ -232,18 +228,8 @@ impl Scene {
         }
         secrets.insert("astray", house.token("root", "astray", true, Some(house.suedstern)).await);
         secrets.insert("reads", house.token("root", "reads", false, None).await);
-        Self {
-            server,
-            gone,
-            alert,
-            publication,
-            link,
-            people,
-            handle: handle[0].clone(),
-            token,
-            secrets,
-            house,
-        }
+        let handle = handle[0].clone();
+        Self { server, gone, alert, publication, link, people, handle, token, secrets, house }
     }
 
     fn path(&self, entry: &Entry) -> String {

@@ -21,6 +21,16 @@ pub async fn choices(db: &mut Db, scope: &Scope) -> Result<Vec<(i64, String)>> {
         .await?)
 }
 
+/// Those of these owners that the scope may see, by name.
+pub async fn among(db: &mut Db, scope: &Scope, ids: &[i64]) -> Result<Vec<Owner>> {
+    Ok(visible(scope)
+        .filter(owners::id.eq_any(ids))
+        .order((sql::<Text>("lower(owners.name)"), owners::id))
+        .select(Owner::as_select())
+        .load(db.conn())
+        .await?)
+}
+
 /// External id and name of at most 500 owners, by name, to be suggested while one types.
 pub async fn suggestions(db: &mut Db, all: All) -> Result<Vec<(String, String)>> {
     Ok(visible(&all.into())
