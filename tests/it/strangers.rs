@@ -32,6 +32,7 @@ pub enum Gets {
 }
 
 /// What is sent with an unsafe request.
+#[derive(Clone, Copy)]
 pub enum Body {
     Form(&'static [(&'static str, &'static str)]),
     #[allow(dead_code, reason = "the REST API that is to come")]
