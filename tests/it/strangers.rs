@@ -47,9 +47,9 @@ pub struct Entry {
     /// With Nordwind's ids in it.
     pub asked: &'static str,
     pub body: Body,
-    anyone: Gets,
-    charlie: Gets,
-    bob: Gets,
+    pub anyone: Gets,
+    pub charlie: Gets,
+    pub bob: Gets,
     pub alice: Gets,
     pub root: Gets,
 }
