@@ -39,6 +39,10 @@ pub mod serve;
 pub mod server;
 /// PostgreSQL: the only room that knows SQL.
 pub mod store;
+/// Codes of an app.
+pub mod totp;
+/// Secrets at rest.
+pub mod vault;
 /// Pages for people.
 pub mod web;
 /// The clock: which job, how often.

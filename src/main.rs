@@ -14,9 +14,9 @@ use prommgr::app::App;
 use prommgr::config::{Config, Settings, with_files};
 use prommgr::serve::{self, Database};
 use prommgr::store::changes::Actor;
-use prommgr::store::publications;
 use prommgr::store::scope::All;
 use prommgr::store::users::{self, NewUser};
+use prommgr::store::{publications, second_factors};
 use prommgr::{demo, error};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
@@ -82,6 +82,8 @@ enum UserCommand {
     Disable { name: String },
     /// Give somebody another password and end their sessions
     SetPassword { name: String },
+    /// Turn off the second factor of somebody who has lost it and end their sessions
+    ResetSecondFactor { name: String },
 }
 
 fn main() -> ExitCode {
@@ -186,7 +188,9 @@ async fn migrate(config: &Config) -> Result<()> {
 async fn user(config: &Config, command: UserCommand) -> Result<()> {
     let password = match &command {
         UserCommand::Create { .. } | UserCommand::SetPassword { .. } => read_password()?,
-        UserCommand::List | UserCommand::Disable { .. } => String::new(),
+        UserCommand::List | UserCommand::Disable { .. } | UserCommand::ResetSecondFactor { .. } => {
+            String::new()
+        }
     };
     let database = Database::open_beside(config).await?;
     database.migrate(serve::COMMAND_PATIENCE).await?;
@@ -214,13 +218,15 @@ async fn change_user(database: &Database, command: UserCommand, password: String
             );
         }
         UserCommand::List => {
+            let two = second_factors::people(&mut db, all).await?;
             for user in users::list(&mut db, all).await? {
                 let kind = if user.admin { "admin" } else { "user" };
                 let state = if user.disabled_at.is_some() { "disabled" } else { "active" };
                 let login = user
                     .last_login_at
                     .map_or_else(|| "never logged in".into(), |at| format!("last login {at:.0}"));
-                println!("{:<24} {kind:<6} {state:<9} {login}", user.name);
+                let factor = if two.contains(&user.id) { ", second factor" } else { "" };
+                println!("{:<24} {kind:<6} {state:<9} {login}{factor}", user.name);
             }
         }
         UserCommand::Disable { name } => {
@@ -234,6 +240,14 @@ async fn change_user(database: &Database, command: UserCommand, password: String
                 .await
                 .map_err(|error| missing(&name, error))?;
             println!("{name} has another password.");
+        }
+        UserCommand::ResetSecondFactor { name } => {
+            let user = users::by_name(&mut db, &name).await?;
+            let user = user.with_context(|| format!("there is no user {name}"))?;
+            if !second_factors::reset(&mut db, all, user.id, &by).await? {
+                bail!("{} has no second factor", user.name);
+            }
+            println!("{} logs in with the password alone.", user.name);
         }
     }
     Ok(())

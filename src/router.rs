@@ -23,7 +23,7 @@ use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
     self, account, alerts, audit, dashboard, join, links, login, looking, members, owners, publications,
-    servers, sessions, theme, thresholds, tokens, users,
+    second_factors, servers, sessions, theme, thresholds, tokens, users,
 };
 
 /// A session that nobody uses ends after so many days.
@@ -77,6 +77,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         route("/",                           GET,  User,    get(dashboard::show)),
         route("/login",                      BOTH, Open,    get(login::form).post(login::log_in)),
+        route("/login/second-factor",        BOTH, Open,    get(second_factors::login::form).post(second_factors::login::answer)),
         route("/logout",                     POST, Open,    post(login::log_out)),
         route("/setup/{secret}",             BOTH, Open,    get(login::setup_form).post(login::set_up)),
         route("/password/{secret}",          BOTH, Open,    get(links::password_form).post(links::choose_password)),
@@ -108,6 +109,7 @@ pub fn routes() -> Vec<Route> {
         route("/users/{id}/enabled",         POST, Admin,   post(users::set_enabled)).sudo(),
         route("/users/{id}/password",        POST, Admin,   post(users::make_link)).sudo(),
         route("/users/{id}/logout",          POST, Admin,   post(users::end_sessions)).sudo(),
+        route("/users/{id}/second-factor/removal", POST, Admin, post(users::reset_second_factor)).sudo(),
         route("/users/{id}/removal",         POST, Admin,   post(users::remove)).sudo(),
         route("/users/{id}/memberships",     POST, Admin,   post(users::join)).sudo(),
         route("/users/{id}/memberships/{owner}", POST, Admin, post(users::set_role)).sudo(),
@@ -129,6 +131,10 @@ pub fn routes() -> Vec<Route> {
         route("/audit",                      GET,  User,    get(audit::list)),
         route("/audit.csv",                  GET,  User,    get(audit::csv)),
         route("/audit.json",                 GET,  User,    get(audit::json)),
+        route("/account/second-factor",      BOTH, User,    get(second_factors::show).post(second_factors::begin)).sudo(),
+        route("/account/second-factor/confirmation",   POST, User, post(second_factors::confirm)).sudo(),
+        route("/account/second-factor/recovery-codes", POST, User, post(second_factors::renew_codes)).sudo(),
+        route("/account/second-factor/removal",        POST, User, post(second_factors::remove)).sudo(),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
         route("/api/v1/me",                  GET,  Client,  get(api::me::show)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),

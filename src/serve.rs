@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::config::Config;
 use crate::store::embedded::{self, Embedded, EmbeddedError};
 use crate::store::scope::All;
-use crate::store::{Store, users};
+use crate::store::{Db, Store, second_factors, users};
+use crate::vault::Vault;
 use crate::{router, server, worker};
 
 /// How long a command at the shell may hold the embedded Postgres while we start.
@@ -121,10 +122,13 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
                 "PROMMGR_WEBHOOK_TOKEN: is not set, and Alertmanager could tell nothing (openssl rand -hex 24 makes a good one)"
             );
         }
-        fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("PROMMGR_DATA_DIR: cannot make {}", config.data_dir.display()))?;
-        let token = secret_file(&config.data_dir.join("webhook-token"))?;
+        let token = made_secret(&config, "webhook-token")?;
         config.add_webhook_token(&token);
+    }
+    // Beside a database of somebody else's the data folder need not outlive us, and several instances need
+    // one key. There it has to be set, but an older installation that has none yet goes on without.
+    if !config.vault.seals() && config.database_url.is_none() {
+        config.vault = Vault::new([made_secret(&config, "secret-key")?.as_str()])?;
     }
     let database = Database::open(&config).await?;
     let ran = database.migrate(DATABASE_LIMIT).await?;
@@ -137,6 +141,7 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
             "the database role is a superuser or bypasses row-level security; use an ordinary role"
         );
     }
+    open_secrets(&mut db, &config.vault).await?;
     let setup_url = if users::any(&mut db).await? {
         None
     } else {
@@ -147,6 +152,27 @@ pub async fn prepare(mut config: Config, listener: TcpListener) -> Result<Ready>
     let app = App::new(config, database.store.clone())?;
     worker::once(&app, worker::tidy(&app)).await?;
     Ok(Ready { app, listener, database, setup_url })
+}
+
+/// Brings what is sealed in the database under the first key, and says what no key opens.
+async fn open_secrets(db: &mut Db, vault: &Vault) -> Result<()> {
+    if !vault.seals() {
+        tracing::warn!(
+            "PROMMGR_SECRET_KEY is not set, so nobody can set up a second factor (openssl rand -hex 24 makes a good one)"
+        );
+    }
+    let resealed = second_factors::reseal(db, vault).await?;
+    if resealed.renewed > 0 {
+        tracing::info!(secrets = resealed.renewed, "sealed anew with the first key of PROMMGR_SECRET_KEY");
+    }
+    if resealed.unreadable > 0 {
+        tracing::error!(
+            people = resealed.unreadable,
+            "PROMMGR_SECRET_KEY does not open the second factors of these people; without the key that was \
+             set before they need a recovery code, or `prommgr user reset-second-factor NAME`"
+        );
+    }
+    Ok(())
 }
 
 /// Serves until `stop`, then ends everything in good order.
@@ -191,6 +217,13 @@ pub async fn asked_to_end() -> Result<()> {
     Ok(())
 }
 
+/// A secret of ours in the data folder.
+fn made_secret(config: &Config, name: &str) -> Result<String> {
+    fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("PROMMGR_DATA_DIR: cannot make {}", config.data_dir.display()))?;
+    secret_file(&config.data_dir.join(name))
+}
+
 /// A secret kept in a file that only we read; made when missing.
 pub fn secret_file(path: &Path) -> Result<String> {
     match fs::read_to_string(path) {
@@ -209,5 +242,7 @@ pub fn secret_file(path: &Path) -> Result<String> {
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
     file.write_all(secret.as_bytes())?;
+    // what is sealed with it must not outlive it
+    file.sync_all()?;
     Ok(secret)
 }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod door;
+pub mod half_login;
 mod session;
 mod token;
 
@@ -15,7 +16,7 @@ use tower_sessions::Session;
 
 pub use self::browser::{Browser, Known};
 pub use self::door::{check_login, check_password};
-pub use self::session::{CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew, sign_in};
+pub use self::session::{CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew};
 use self::session::{SEEN_EVERY, SEEN_KEY};
 pub use self::token::{Client, carries_token};
 

@@ -88,7 +88,7 @@ pub async fn renew(session: &Session) -> Result<()> {
 
 /// Signs a person in: the session gets another id, so that one that was planted is worth nothing, and the
 /// browser is known from now on.
-pub async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
+pub(super) async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
     session.cycle_id().await.map_err(unavailable)?;
     session.remove::<View>(VIEW_KEY).await.map_err(unavailable)?;
     session.insert(USER_KEY, id).await.map_err(unavailable)?;

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::vault::Vault;
+
 /// Settings that cannot be used, a line each, each beginning with the setting's name.
 #[derive(Debug, Default, thiserror::Error)]
 pub struct Invalid(Vec<String>);
@@ -112,6 +114,21 @@ pub(super) fn tokens(setting: &Option<String>, invalid: &mut Invalid) -> Vec<[u8
         );
     }
     tokens.iter().map(|token| Sha256::digest(token).into()).collect()
+}
+
+pub(super) fn vault(setting: &Option<String>, invalid: &mut Invalid) -> Vault {
+    let keys: Vec<_> =
+        given(setting).unwrap_or("").split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
+    if keys.iter().any(|key| key.len() < 32) {
+        invalid.add(
+            "PROMMGR_SECRET_KEY",
+            "a key needs 32 random characters or more (openssl rand -hex 24 makes a good one)",
+        );
+    }
+    Vault::new(keys).unwrap_or_else(|why| {
+        invalid.add("PROMMGR_SECRET_KEY", why);
+        Vault::default()
+    })
 }
 
 /// Networks by commas; an address alone is a network of one.

@@ -14,8 +14,9 @@ use url::Url;
 pub use self::check::{Invalid, is_label_name};
 use self::check::{
     default_data_dir, default_public_url, given, http_url, label, networks, number, proxies, tokens, urls,
-    without_path,
+    vault, without_path,
 };
+use crate::vault::Vault;
 
 /// The settings as they were given, unchecked. Flags win over the environment.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -47,6 +48,9 @@ pub struct Settings {
     /// What Alertmanager's webhook must present; two, separated by a comma, while it is rotated
     #[arg(long, env = "PROMMGR_WEBHOOK_TOKEN", global = true, hide_env_values = true, value_name = "TOKEN")]
     pub webhook_token: Option<String>,
+    /// What secrets in the database are sealed with, 32 random characters or more; several, separated by commas, while it is rotated
+    #[arg(long, env = "PROMMGR_SECRET_KEY", global = true, hide_env_values = true, value_name = "KEY")]
+    pub secret_key: Option<String>,
     /// Where people reach prommgr, for links and cookies [default: http://LISTEN]
     #[arg(long, env = "PROMMGR_PUBLIC_URL", global = true, value_name = "URL")]
     pub public_url: Option<String>,
@@ -77,7 +81,7 @@ pub struct Settings {
 }
 
 /// Every setting's name in the environment and its flag.
-pub const NAMES: [(&str, &str); 16] = [
+pub const NAMES: [(&str, &str); 17] = [
     ("DATABASE_URL", "--database-url"),
     ("PROMMGR_LISTEN", "--listen"),
     ("PROMMGR_DATA_DIR", "--data-dir"),
@@ -85,6 +89,7 @@ pub const NAMES: [(&str, &str); 16] = [
     ("PROMMGR_PROMETHEUS_URL", "--prometheus-url"),
     ("PROMMGR_ALERTMANAGER_URL", "--alertmanager-url"),
     ("PROMMGR_WEBHOOK_TOKEN", "--webhook-token"),
+    ("PROMMGR_SECRET_KEY", "--secret-key"),
     ("PROMMGR_PUBLIC_URL", "--public-url"),
     ("PROMMGR_TRUSTED_PROXIES", "--trusted-proxies"),
     ("PROMMGR_OWNER_LABEL", "--owner-label"),
@@ -137,6 +142,8 @@ pub struct Config {
     pub alertmanager: Vec<Url>,
     /// SHA-256 of each token that the webhook takes.
     pub webhook_tokens: Vec<[u8; 32]>,
+    /// What keeps secrets in the database; without a key it keeps none.
+    pub vault: Vault,
     pub public_url: Url,
     /// Empty: nobody may say where a request comes from but the connection itself.
     pub trusted_proxies: Vec<IpNet>,
@@ -212,6 +219,7 @@ impl Config {
                 &mut invalid,
             ),
             webhook_tokens: tokens(&settings.webhook_token, &mut invalid),
+            vault: vault(&settings.secret_key, &mut invalid),
             public_url,
             trusted_proxies: proxies(&settings.trusted_proxies, "PROMMGR_TRUSTED_PROXIES", &mut invalid),
             owner_label,
@@ -257,6 +265,7 @@ mod tests {
             listen: Some("here".into()),
             prometheus_url: Some("ftp://x, http://ok:9090".into()),
             webhook_token: Some("short".into()),
+            secret_key: Some("no passphrase will do".into()),
             owner_label: Some("job".into()),
             customer_networks: Some("10.0.0.0/99".into()),
             trusted_proxies: Some("10.0.0.1, 0.0.0.0/0".into()),
@@ -271,6 +280,7 @@ mod tests {
             "PROMMGR_LISTEN",
             "PROMMGR_PROMETHEUS_URL",
             "PROMMGR_WEBHOOK_TOKEN",
+            "PROMMGR_SECRET_KEY",
             "PROMMGR_OWNER_LABEL",
             "PROMMGR_CUSTOMER_NETWORKS",
             "PROMMGR_TRUSTED_PROXIES",

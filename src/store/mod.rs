@@ -17,6 +17,7 @@ pub mod publications;
 pub mod quarantine;
 mod schema;
 pub mod scope;
+pub mod second_factors;
 pub mod servers;
 pub mod sessions;
 pub mod thresholds;

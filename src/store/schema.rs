@@ -264,6 +264,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    second_factors (user_id) {
+        user_id -> Int8,
+        secret -> Nullable<Bytea>,
+        enabled_at -> Nullable<Timestamptz>,
+        last_step -> Int8,
+        wrong -> Int4,
+        blocked_until -> Nullable<Timestamptz>,
+        pending -> Nullable<Bytea>,
+        pending_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    recovery_codes (user_id, hash) {
+        user_id -> Int8,
+        hash -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(alerts -> owners (owner_id));
 diesel::joinable!(alerts -> servers (server_id));
 diesel::joinable!(audit -> owners (owner_id));

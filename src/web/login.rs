@@ -7,8 +7,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{Field, Flash, Frame, Look, go, links, local};
+use super::{Field, Flash, Frame, Look, go, links, local, take_flash};
 use crate::app::App;
+use crate::auth::half_login::{self, Entered};
 use crate::auth::{self, Browser, Themselves};
 use crate::error::{Error, Result};
 use crate::face::{Form, Path, Query};
@@ -31,10 +32,10 @@ pub struct Next {
     next: String,
 }
 
-/// `GET /login`
-pub async fn form(look: Look, Query(query): Query<Next>) -> Result<Response> {
+/// `GET /login`, with the line that was left for it.
+pub async fn form(session: Session, look: Look, Query(query): Query<Next>) -> Result<Response> {
     let page = LoginPage {
-        frame: look.bare(),
+        frame: Frame { flash: take_flash(&session).await?, ..look.bare() },
         username: String::new(),
         next: local(&query.next).to_owned(),
         error: None,
@@ -63,9 +64,7 @@ pub async fn log_in(
 ) -> Result<Response> {
     let checked = auth::check_login(&app, &form.username, &form.password, &browser).await;
     let (status, error, wait) = match checked {
-        Ok(Some(id)) => {
-            return enter(&app, &session, id, &browser, local(&form.next), None).await;
-        }
+        Ok(Some(id)) => return enter(&app, &session, id, &browser, local(&form.next), None).await,
         Ok(None) => {
             let wrong = "That name and password do not belong together.".to_owned();
             (StatusCode::UNPROCESSABLE_ENTITY, wrong, None)
@@ -85,7 +84,7 @@ pub async fn log_in(
 }
 
 /// What follows when somebody proved who they are by their password, or by choosing one: signed in, to a page of
-/// ours with a line on it. Nobody is signed in before: what else is asked for belongs here.
+/// ours with a line on it, after the second factor where they have one.
 pub(super) async fn enter(
     app: &App,
     session: &Session,
@@ -94,12 +93,15 @@ pub(super) async fn enter(
     to: &str,
     flash: Option<Flash>,
 ) -> Result<Response> {
-    let known = auth::sign_in(app, session, id, browser).await?;
-    let on = match flash {
+    let (known, to) = match half_login::enter(app, session, id, to, browser).await? {
+        Entered::In(known) => (Some(known), to),
+        Entered::Halfway => (None, "/login/second-factor"),
+    };
+    let answer = match flash {
         Some(flash) => go(session, to, flash).await?,
         None => Redirect::to(to).into_response(),
     };
-    Ok((known, on).into_response())
+    Ok((known, answer).into_response())
 }
 
 /// `POST /logout`. The session ends, here and in the database.

@@ -14,6 +14,7 @@ pub mod looking;
 pub mod members;
 pub mod owners;
 pub mod publications;
+pub mod second_factors;
 pub mod servers;
 pub mod sessions;
 pub mod shield;
@@ -290,7 +291,12 @@ pub async fn go(session: &Session, to: &str, flash: Flash) -> Result<Response> {
 }
 
 async fn take_flash(session: &Session) -> Result<Option<Flash>> {
-    session.remove(FLASH_KEY).await.map_err(auth::unavailable)
+    let flash = session.get(FLASH_KEY).await.map_err(auth::unavailable)?;
+    // taking nothing away would still write the session
+    if flash.is_some() {
+        session.remove::<Flash>(FLASH_KEY).await.map_err(auth::unavailable)?;
+    }
+    Ok(flash)
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -356,6 +356,57 @@ pub async fn phone(world: &World) {
     quiet(browser, &[]).await;
 }
 
+/// An app's codes as a second factor: set up, asked for, answered by a recovery code, turned off.
+pub async fn second_factor(world: &World) {
+    let browser = &world.browser;
+    browser.go("/account/second-factor").await;
+    look_at(browser, "second-factor-off").await;
+    browser.press("Set it up").await;
+    browser.says("Scan this with an authenticator app").await;
+    look_at(browser, "second-factor-setup").await;
+    browser.fill("Code", "12345").await;
+    browser.press("Turn it on").await;
+    assert!(browser.complaint("Code").await.starts_with("This is not what the app should show now."));
+    let key = browser.script("return document.querySelector('#key').textContent", json!([])).await;
+    let key = totp_rs::Secret::try_from_base32(key.as_str().unwrap().replace(' ', "")).unwrap();
+    let phone = prommgr::totp::Secret::from_bytes(key.as_bytes().to_vec());
+    browser.fill("Code", &phone.code(jiff::Timestamp::now()).unwrap()).await;
+    browser.press("Turn it on").await;
+    browser.says("they are not shown again").await;
+    look_at(browser, "second-factor-codes").await;
+    let codes = browser.script("return document.querySelector('#codes').textContent", json!([])).await;
+    let codes: Vec<_> = codes.as_str().unwrap().lines().collect();
+    assert_eq!(codes.len(), 10);
+    browser.press("I have kept them").await;
+    browser.says("10 left").await;
+    look_at(browser, "second-factor-on").await;
+    browser.press("Turn off…").await;
+    browser.says("Turn the second factor off?").await;
+    look_at(browser, "second-factor-turn-off").await;
+    browser.press("Cancel").await;
+
+    browser.press("root").await;
+    browser.press("Log out").await;
+    browser.at("/login").await;
+    log_in(browser, PASSWORD).await;
+    browser.at("/login/second-factor").await;
+    browser.holds("document.activeElement.name === 'code'").await;
+    look_at(browser, "second-factor-login").await;
+    browser.fill("Code", "no code").await;
+    browser.press("Log in").await;
+    browser.complaint("Code").await;
+    browser.press("Use a recovery code").await;
+    browser.fill("Recovery code", codes[0]).await;
+    look_at(browser, "second-factor-login-recovery").await;
+    browser.press("Log in").await;
+    browser.says("That recovery code is used up; 9 are left.").await;
+    browser.go("/account/second-factor").await;
+    browser.press("Turn off…").await;
+    browser.press("Turn off").await;
+    browser.says("The second factor is off.").await;
+    quiet(browser, &["422 (Unprocessable"]).await;
+}
+
 /// By a name, without TLS: browsers send less there, and prommgr must not need it.
 pub async fn plain_http(world: &World) {
     let browser = &world.browser;

@@ -113,7 +113,7 @@ async fn journeys() {
     }
     let journeys = walk! {
         first_admin first_steps bad_form remove_and_undo search_as_you_type alerts thresholds theme keys phone
-        people plain_http without_scripts account every_page
+        people second_factor plain_http without_scripts account every_page
     };
     let walked = AssertUnwindSafe(journeys).catch_unwind().await;
 

@@ -27,6 +27,8 @@ use crate::person::Person;
 pub const PASSWORD: &str = "correct horse battery";
 /// What the webhook takes.
 pub const TOKEN: &str = "a-token-for-the-tests";
+/// What secrets are sealed with.
+pub const KEY: &str = "a-secret-key-for-the-tests-0123456789";
 
 /// A prommgr with a database and a Prometheus folder of its own.
 pub struct House {
@@ -99,6 +101,7 @@ impl House {
             prometheus_url: Some("http://127.0.0.1:9".into()),
             public_url: Some("http://prommgr.test".into()),
             webhook_token: Some(TOKEN.into()),
+            secret_key: Some(KEY.into()),
             ..Settings::default()
         };
         change(&mut settings);
@@ -121,6 +124,13 @@ impl House {
     /// A second prommgr beside this one, on the same database.
     pub fn twin(&self) -> App {
         app(&self.settings)
+    }
+
+    /// A second one with other settings.
+    pub fn twin_with(&self, change: impl FnOnce(&mut Settings)) -> App {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        app(&settings)
     }
 
     /// This one, but with a database that is not there.

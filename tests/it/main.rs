@@ -29,6 +29,7 @@ mod peer;
 mod publications;
 mod refusals;
 mod schema;
+mod second_factors;
 mod second_wall;
 mod server;
 mod server_form;

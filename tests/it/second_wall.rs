@@ -96,7 +96,16 @@ async fn every_table_has_the_wall_and_it_holds() {
                 house.db.execute(&format!("delete from {table} where {column} = 101"), &[]).await.unwrap();
             assert_eq!((changed, removed), (0, 0), "{table}, {rights:?}");
         }
-        let people = ["users", "sessions", "tokens", "one_time_links", "attempts", "known_browsers"];
+        let people = [
+            "users",
+            "sessions",
+            "tokens",
+            "one_time_links",
+            "attempts",
+            "known_browsers",
+            "second_factors",
+            "recovery_codes",
+        ];
         for table in tables.iter().filter(|table| !OPEN.contains(&table.as_str())) {
             if TENANTS.iter().any(|(tenants, _)| tenants == table)
                 || rights.is_empty() && people.contains(&table.as_str())

@@ -11,9 +11,9 @@ use crate::app::App;
 use crate::auth::Admin;
 use crate::error::{Error, Result};
 use crate::face::{Form, Path};
-use crate::store::owners;
 use crate::store::users::members::{self, Role};
 use crate::store::users::{self};
+use crate::store::{owners, second_factors};
 use crate::web::links::LinkPage;
 use crate::web::{Flash, Link, Look, go};
 
@@ -47,6 +47,24 @@ pub async fn end_sessions(
     let mut db = app.db(admin.all()).await?;
     let name = users::end_sessions(&mut db, admin.all(), id, &admin.actor()).await?;
     go(&session, &format!("/users/{id}"), Flash::done(format!("Every session of {name} has ended."))).await
+}
+
+/// `POST /users/{id}/second-factor/removal`: turns off the second factor of somebody who has lost it.
+pub async fn reset_second_factor(
+    AppState(app): AppState<App>,
+    admin: Admin,
+    session: Session,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let mut db = app.db(admin.all()).await?;
+    let name = users::find(&mut db, admin.all(), id).await?.name;
+    somebody_else(&admin, id)?;
+    let flash = if second_factors::reset(&mut db, admin.all(), id, &admin.actor()).await? {
+        Flash::done(format!("{name} logs in with the password alone. Every session of theirs has ended."))
+    } else {
+        Flash::failed(format!("{name} has no second factor."))
+    };
+    go(&session, &format!("/users/{id}"), flash).await
 }
 
 /// Nobody locks themselves out by one click too many.

@@ -10,7 +10,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use tower_sessions::Session;
 
-pub use self::acts::{end_sessions, join, leave, make_link, remove, set_admin, set_enabled, set_role};
+pub use self::acts::{
+    end_sessions, join, leave, make_link, remove, reset_second_factor, set_admin, set_enabled, set_role,
+};
 pub use self::new::{create, new};
 pub use self::show::{rename, show};
 use super::{Choice, Frame, Look, Pager, State, When, all_of, choices};

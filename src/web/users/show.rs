@@ -13,7 +13,7 @@ use crate::auth::Admin;
 use crate::error::{Error, Fields, Result};
 use crate::face::{Form, Path};
 use crate::store::users::{self, members, members::Role};
-use crate::store::{Db, owners, sessions, tokens};
+use crate::store::{Db, owners, second_factors, sessions, tokens};
 use crate::web::members::roles;
 use crate::web::{Choice, Field, Flash, Frame, Look, State, When, counted, go};
 
@@ -35,6 +35,7 @@ pub(super) struct UserPage {
     /// `2 sessions`; empty: none.
     sessions: String,
     tokens: Vec<String>,
+    second_factor: Option<When>,
     /// Who made the open link to choose a password, and when it expires.
     link: Option<(String, When)>,
     name: Field,
@@ -83,6 +84,7 @@ impl UserPage {
                 n => counted(n, "session"),
             },
             tokens: tokens.into_iter().map(|token| token.name).collect(),
+            second_factor: second_factors::since(db, all, id).await?.map(|at| When::new(at, &look.zone)),
             link: link.map(|(by, at)| (by, When::new(at, &look.zone))),
             name: Field::new(typed.name.unwrap_or_else(|| user.name.clone()), fields, "name"),
             title: user.name,
