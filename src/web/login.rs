@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
+use super::sso::{self, Way};
 use super::{Field, Flash, Frame, Look, go, links, local};
 use crate::app::App;
 use crate::auth::{self, Browser, Themselves};
@@ -21,6 +22,7 @@ struct LoginPage {
     frame: Frame,
     username: String,
     next: String,
+    way: Option<Way>,
     error: Option<String>,
 }
 
@@ -32,11 +34,12 @@ pub struct Next {
 }
 
 /// `GET /login`
-pub async fn form(look: Look, Query(query): Query<Next>) -> Result<Response> {
+pub async fn form(State(app): State<App>, look: Look, Query(query): Query<Next>) -> Result<Response> {
     let page = LoginPage {
         frame: look.bare(),
         username: String::new(),
         next: local(&query.next).to_owned(),
+        way: sso::way(&app, &query.next),
         error: None,
     };
     look.page(StatusCode::OK, &page)
@@ -79,6 +82,7 @@ pub async fn log_in(
         frame: look.bare(),
         username: form.username,
         next: local(&form.next).to_owned(),
+        way: sso::way(&app, &form.next),
         error: Some(error),
     };
     look.page_until(status, &page, wait)

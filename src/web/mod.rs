@@ -17,6 +17,7 @@ pub mod publications;
 pub mod servers;
 pub mod sessions;
 pub mod shield;
+pub mod sso;
 pub mod sudo;
 pub mod theme;
 pub mod thresholds;
