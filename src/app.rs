@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::error::Result;
 use crate::prometheus::Publisher;
+use crate::sso::Provider;
 use crate::store::scope::Writing;
 use crate::store::{Db, Store};
 
@@ -16,13 +17,15 @@ struct Inner {
     config: Config,
     store: Store,
     publisher: Publisher,
+    sso: Option<Provider>,
 }
 
 impl App {
     /// Puts it together; nothing is connected yet.
     pub fn new(config: Config, store: Store) -> Result<Self> {
         let publisher = Publisher::new(&config, store.clone())?;
-        Ok(Self(Arc::new(Inner { config, store, publisher })))
+        let sso = Provider::new(&config);
+        Ok(Self(Arc::new(Inner { config, store, publisher, sso })))
     }
 
     /// The settings.
@@ -48,6 +51,11 @@ impl App {
     /// What publishes.
     pub fn publisher(&self) -> &Publisher {
         &self.0.publisher
+    }
+
+    /// The provider of single sign-on, where one is set.
+    pub fn sso(&self) -> Option<&Provider> {
+        self.0.sso.as_ref()
     }
 
     /// The labels that only prommgr sets: the owner's and the server's.

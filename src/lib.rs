@@ -37,6 +37,8 @@ pub mod router;
 pub mod serve;
 /// HTTP over TCP.
 pub mod server;
+/// Single sign-on: what is said with the OpenID Connect provider.
+pub mod sso;
 /// PostgreSQL: the only room that knows SQL.
 pub mod store;
 /// Codes of an app.

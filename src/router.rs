@@ -23,7 +23,7 @@ use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
     self, account, alerts, audit, dashboard, join, links, login, looking, members, owners, publications,
-    second_factors, servers, sessions, theme, thresholds, tokens, users,
+    second_factors, servers, sessions, sso, theme, thresholds, tokens, users,
 };
 
 /// A session that nobody uses ends after so many days.
@@ -78,6 +78,8 @@ pub fn routes() -> Vec<Route> {
         route("/",                           GET,  User,    get(dashboard::show)),
         route("/login",                      BOTH, Open,    get(login::form).post(login::log_in)),
         route("/login/second-factor",        BOTH, Open,    get(second_factors::login::form).post(second_factors::login::answer)),
+        route("/login/sso",                  GET,  Open,    get(sso::start)),
+        route("/login/sso/callback",         GET,  Open,    get(sso::callback)),
         route("/logout",                     POST, Open,    post(login::log_out)),
         route("/setup/{secret}",             BOTH, Open,    get(login::setup_form).post(login::set_up)),
         route("/password/{secret}",          BOTH, Open,    get(links::password_form).post(links::choose_password)),
@@ -91,6 +93,8 @@ pub fn routes() -> Vec<Route> {
         route("/account/tokens",             BOTH, User,    get(tokens::list).post(tokens::create)).sudo(),
         route("/account/tokens/new",         GET,  User,    get(tokens::new)),
         route("/account/tokens/{id}/revocation", POST, User, post(tokens::revoke)).sudo(),
+        route("/account/identity",           BOTH, User,    get(sso::identity).post(sso::add)).sudo(),
+        route("/account/identity/removal",   POST, User,    post(sso::remove)).sudo(),
         route("/owners",                     BOTH, User,    get(owners::list).post(owners::create)),
         route("/owners/new",                 GET,  Admin,   get(owners::new)),
         route("/owners/{id}",                BOTH, User,    get(owners::show).post(owners::update)),
@@ -167,7 +171,7 @@ pub fn router(app: App) -> Router {
             programs = programs.route(route.path, route.handler);
         } else {
             let ask = middleware::from_fn_with_state(app.clone(), web::sudo::ask);
-            let handler = if route.sudo { route.handler.layer(ask) } else { route.handler };
+            let handler = if route.sudo { route.handler.route_layer(ask) } else { route.handler };
             people = people.route(route.path, handler);
         }
     }

@@ -16,7 +16,9 @@ use tower_sessions::Session;
 
 pub use self::browser::{Browser, Known};
 pub use self::door::{check_login, check_password};
-pub use self::session::{CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew};
+pub use self::session::{
+    CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew, sign_in_by_sso,
+};
 use self::session::{SEEN_EVERY, SEEN_KEY};
 pub use self::token::{Client, carries_token};
 
@@ -233,6 +235,9 @@ where
         let Some(id) = id else {
             return Err(Error::Unauthorized);
         };
+        if session::is_over(&session).await? {
+            return Err(Error::Unauthorized);
+        }
         let user = User::with_id(&app, id, address_of(parts, &app)).await?;
         let now = Timestamp::now().as_second();
         let seen: i64 = session.get(SEEN_KEY).await.map_err(unavailable)?.unwrap_or(0);

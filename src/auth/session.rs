@@ -8,7 +8,7 @@ use super::{Browser, Known, unavailable};
 use crate::app::App;
 use crate::error::Result;
 use crate::store::sessions::{AGENT_KEY, FROM_KEY, SEEN_KEY as SEEN, USER_KEY};
-use crate::store::{sessions, users};
+use crate::store::{identities, sessions, users};
 
 /// When the session was last used, seconds; renewed every few minutes so that the session lives on.
 pub(super) const SEEN_KEY: &str = SEEN;
@@ -17,6 +17,10 @@ pub(super) const SEEN_EVERY: i64 = 300;
 pub(super) const VIEW_KEY: &str = "view";
 /// When the password was last given, seconds.
 pub const CONFIRMED_KEY: &str = "confirmed";
+/// When a session that single sign-on opened ends, seconds.
+const UNTIL_KEY: &str = "until";
+/// Then the provider is asked again who the person is, and what its groups give.
+const SSO_FOR: i64 = 12 * 3600;
 /// How long that counts, seconds.
 const CONFIRMED_FOR: i64 = 15 * 60;
 /// How long an admin may look as a customer, seconds.
@@ -89,13 +93,41 @@ pub async fn renew(session: &Session) -> Result<()> {
 /// Signs a person in: the session gets another id, so that one that was planted is worth nothing, and the
 /// browser is known from now on.
 pub(super) async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
+    begin(session, id, browser).await?;
+    session.remove::<i64>(UNTIL_KEY).await.map_err(unavailable)?;
+    confirmed(session, true).await?;
+    users::logged_in(&mut app.door().await?, id, browser.from, "").await?;
+    browser.remember(app, id).await
+}
+
+/// As [`sign_in`], for whom single sign-on has proved, for 12 hours. What the provider says of when they showed it
+/// who they are counts as their password does; a provider that says nothing is asked again when it matters.
+pub async fn sign_in_by_sso(
+    app: &App,
+    session: &Session,
+    id: i64,
+    browser: &Browser,
+    authenticated: Option<i64>,
+) -> Result<Known> {
+    begin(session, id, browser).await?;
+    let now = Timestamp::now().as_second();
+    session.insert(UNTIL_KEY, now + SSO_FOR).await.map_err(unavailable)?;
+    session.insert(CONFIRMED_KEY, authenticated.unwrap_or(0).min(now)).await.map_err(unavailable)?;
+    users::logged_in(&mut app.door().await?, id, browser.from, identities::THROUGH).await?;
+    browser.remember(app, id).await
+}
+
+async fn begin(session: &Session, id: i64, browser: &Browser) -> Result<()> {
     session.cycle_id().await.map_err(unavailable)?;
     session.remove::<View>(VIEW_KEY).await.map_err(unavailable)?;
     session.insert(USER_KEY, id).await.map_err(unavailable)?;
     session.insert(SEEN_KEY, Timestamp::now().as_second()).await.map_err(unavailable)?;
     session.insert(FROM_KEY, browser.from).await.map_err(unavailable)?;
-    session.insert(AGENT_KEY, &browser.agent).await.map_err(unavailable)?;
-    confirmed(session, true).await?;
-    users::logged_in(&mut app.door().await?, id, browser.from).await?;
-    browser.remember(app, id).await
+    session.insert(AGENT_KEY, &browser.agent).await.map_err(unavailable)
+}
+
+/// Whether a session that single sign-on opened has lasted long enough.
+pub(super) async fn is_over(session: &Session) -> Result<bool> {
+    let until: Option<i64> = session.get(UNTIL_KEY).await.map_err(unavailable)?;
+    Ok(until.is_some_and(|until| Timestamp::now().as_second() >= until))
 }

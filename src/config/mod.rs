@@ -2,6 +2,7 @@
 //! names a file that holds the value. Read once and checked at start; an error names its setting.
 
 mod check;
+mod sso;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use self::check::{
     default_data_dir, default_public_url, given, http_url, label, networks, number, proxies, tokens, urls,
     vault, without_path,
 };
+pub use self::sso::{Given, Gives, Grant, Sso};
 use crate::vault::Vault;
 
 /// The settings as they were given, unchecked. Flags win over the environment.
@@ -66,6 +68,33 @@ pub struct Settings {
     /// Networks that customers' servers must lie in, separated by commas [default: any but loopback, link-local, multicast and metadata addresses]
     #[arg(long, env = "PROMMGR_CUSTOMER_NETWORKS", global = true, value_name = "CIDRS")]
     pub customer_networks: Option<String>,
+    /// OpenID Connect provider that people may log in with, exactly as it names itself [default: none]
+    #[arg(long, env = "PROMMGR_SSO_ISSUER", global = true, value_name = "URL")]
+    pub sso_issuer: Option<String>,
+    /// What the provider knows prommgr as
+    #[arg(long, env = "PROMMGR_SSO_CLIENT_ID", global = true, value_name = "ID")]
+    pub sso_client_id: Option<String>,
+    /// What prommgr shows to the provider; none for a public client
+    #[arg(
+        long,
+        env = "PROMMGR_SSO_CLIENT_SECRET",
+        global = true,
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub sso_client_secret: Option<String>,
+    /// What the provider is asked for, separated by blanks [default: openid profile email]
+    #[arg(long, env = "PROMMGR_SSO_SCOPES", global = true, value_name = "SCOPES")]
+    pub sso_scopes: Option<String>,
+    /// Claim that lists a person's groups [default: groups]
+    #[arg(long, env = "PROMMGR_SSO_GROUPS_CLAIM", global = true, value_name = "NAME")]
+    pub sso_groups_claim: Option<String>,
+    /// What groups give, as admins=admin,ops=manager:11,support=viewer:11 with external ids of owners
+    #[arg(long, env = "PROMMGR_SSO_ROLES", global = true, value_name = "GRANTS")]
+    pub sso_roles: Option<String>,
+    /// What people call the provider [default: single sign-on]
+    #[arg(long, env = "PROMMGR_SSO_NAME", global = true, value_name = "NAME")]
+    pub sso_name: Option<String>,
     /// Connections to PostgreSQL at the most [default: 16]
     #[arg(long, env = "PROMMGR_DATABASE_CONNECTIONS", global = true, value_name = "N")]
     pub database_connections: Option<String>,
@@ -81,7 +110,7 @@ pub struct Settings {
 }
 
 /// Every setting's name in the environment and its flag.
-pub const NAMES: [(&str, &str); 17] = [
+pub const NAMES: [(&str, &str); 24] = [
     ("DATABASE_URL", "--database-url"),
     ("PROMMGR_LISTEN", "--listen"),
     ("PROMMGR_DATA_DIR", "--data-dir"),
@@ -95,6 +124,13 @@ pub const NAMES: [(&str, &str); 17] = [
     ("PROMMGR_OWNER_LABEL", "--owner-label"),
     ("PROMMGR_SERVER_LABEL", "--server-label"),
     ("PROMMGR_CUSTOMER_NETWORKS", "--customer-networks"),
+    ("PROMMGR_SSO_ISSUER", "--sso-issuer"),
+    ("PROMMGR_SSO_CLIENT_ID", "--sso-client-id"),
+    ("PROMMGR_SSO_CLIENT_SECRET", "--sso-client-secret"),
+    ("PROMMGR_SSO_SCOPES", "--sso-scopes"),
+    ("PROMMGR_SSO_GROUPS_CLAIM", "--sso-groups-claim"),
+    ("PROMMGR_SSO_ROLES", "--sso-roles"),
+    ("PROMMGR_SSO_NAME", "--sso-name"),
     ("PROMMGR_DATABASE_CONNECTIONS", "--database-connections"),
     ("PROMMGR_MAX_CONNECTIONS", "--max-connections"),
     ("PROMMGR_LOG", "--log"),
@@ -151,6 +187,8 @@ pub struct Config {
     pub server_label: String,
     /// Empty: every network but the special ones.
     pub customer_networks: Vec<IpNet>,
+    /// `None`: people log in with a password only.
+    pub sso: Option<Sso>,
     pub database_connections: usize,
     pub max_connections: usize,
     pub log: String,
@@ -229,6 +267,7 @@ impl Config {
                 "PROMMGR_CUSTOMER_NETWORKS",
                 &mut invalid,
             ),
+            sso: sso::sso(settings, &mut invalid),
             database_connections: number(
                 &settings.database_connections,
                 16,

@@ -11,6 +11,7 @@ mod db;
 pub mod embedded;
 pub mod episode;
 pub mod health;
+pub mod identities;
 pub mod intake;
 pub mod owners;
 pub mod publications;

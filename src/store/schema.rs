@@ -10,6 +10,16 @@ diesel::table! {
         last_login_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         time_zone -> Text,
+        admin_by_sso -> Bool,
+    }
+}
+
+diesel::table! {
+    identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        user_id -> Int8,
+        created_at -> Timestamptz,
     }
 }
 
@@ -106,6 +116,7 @@ diesel::table! {
         owner_id -> Int8,
         role -> Text,
         created_at -> Timestamptz,
+        sso_role -> Nullable<Text>,
     }
 }
 

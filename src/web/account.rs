@@ -43,6 +43,8 @@ struct AccountPage {
     /// Not so for who looks as a customer.
     may_change: bool,
     has_password: bool,
+    /// What people call the provider, where there is one.
+    sso: Option<String>,
     /// `3 tokens`
     tokens: String,
     /// Without a zone of their own.
@@ -137,6 +139,7 @@ async fn page(
         owners: owners.into_iter().map(row).collect(),
         may_change: !user.looks_as_customer(),
         has_password: me.has_password(),
+        sso: app.sso().map(|provider| provider.name().to_owned()),
         tokens: counted(i64::try_from(tokens).unwrap_or_default(), "token"),
         by_browser: me.time_zone().is_empty(),
         utc: me.time_zone() == "UTC",

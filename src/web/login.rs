@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
+use super::sso::{self, Way};
 use super::{Field, Flash, Frame, Look, go, links, local, take_flash};
 use crate::app::App;
 use crate::auth::half_login::{self, Entered};
@@ -22,6 +23,7 @@ struct LoginPage {
     frame: Frame,
     username: String,
     next: String,
+    way: Option<Way>,
     error: Option<String>,
 }
 
@@ -33,11 +35,17 @@ pub struct Next {
 }
 
 /// `GET /login`, with the line that was left for it.
-pub async fn form(session: Session, look: Look, Query(query): Query<Next>) -> Result<Response> {
+pub async fn form(
+    State(app): State<App>,
+    session: Session,
+    look: Look,
+    Query(query): Query<Next>,
+) -> Result<Response> {
     let page = LoginPage {
         frame: Frame { flash: take_flash(&session).await?, ..look.bare() },
         username: String::new(),
         next: local(&query.next).to_owned(),
+        way: sso::way(&app, &query.next),
         error: None,
     };
     look.page(StatusCode::OK, &page)
@@ -78,6 +86,7 @@ pub async fn log_in(
         frame: look.bare(),
         username: form.username,
         next: local(&form.next).to_owned(),
+        way: sso::way(&app, &form.next),
         error: Some(error),
     };
     look.page_until(status, &page, wait)

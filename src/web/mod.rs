@@ -18,6 +18,7 @@ pub mod second_factors;
 pub mod servers;
 pub mod sessions;
 pub mod shield;
+pub mod sso;
 pub mod sudo;
 pub mod theme;
 pub mod thresholds;

@@ -9,8 +9,9 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tower_sessions::Session;
+use url::{Position, Url};
 
-use super::{Frame, Look};
+use super::{Frame, Look, sso};
 use crate::app::App;
 use crate::auth::{self, User};
 use crate::error::{Error, Result};
@@ -27,8 +28,8 @@ struct SudoPage {
     action: String,
     /// What was typed.
     fields: Vec<(String, String)>,
-    /// Comes by single sign-on only, so there is no password to ask for.
-    passwordless: bool,
+    /// Where somebody confirms who has no password to ask for, as single sign-on opens the account.
+    elsewhere: Option<String>,
     error: Option<String>,
 }
 
@@ -46,6 +47,10 @@ pub async fn ask(
         return Ok(next.run(request).await);
     }
     let (mut parts, body) = request.into_parts();
+    // the page with the form, to do it again there
+    let back = parts.headers.get(header::REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
+    let back =
+        back.map_or_else(String::new, |url| url[Position::BeforePath..Position::AfterQuery].to_owned());
     let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| Error::TooLarge)?;
     let (passwords, fields): (Vec<_>, Vec<_>) =
         url::form_urlencoded::parse(&body).into_owned().partition(|(name, _)| name == PASSWORD);
@@ -69,7 +74,7 @@ pub async fn ask(
         frame: look.frame(&mut app.db(&user).await?, &user, &session).await?,
         action: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         fields,
-        passwordless: !user.has_password(),
+        elsewhere: (!user.has_password()).then(|| sso::confirmation(&back)),
         error,
     };
     let status = if wait.is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };

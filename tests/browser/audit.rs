@@ -91,6 +91,11 @@ pub async fn weigh(browser: &Browser, path: &str) {
 /// Nothing was said in the console since it was last asked, but what is expected; a CSP that was
 /// broken is said there. No request went elsewhere.
 pub async fn quiet(browser: &Browser, expected: &[&str]) {
+    quiet_but_for(browser, expected, &[]).await;
+}
+
+/// As [`quiet`], but requests may go to these addresses too.
+pub async fn quiet_but_for(browser: &Browser, expected: &[&str], elsewhere: &[&str]) {
     let said = browser.log("browser").await;
     let said: Vec<_> = said.iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect();
     // a test types before a page has put the focus where it belongs; then it stays where the test put it
@@ -107,9 +112,10 @@ pub async fn quiet(browser: &Browser, expected: &[&str]) {
         let url = message["params"]["request"]["url"].as_str().unwrap();
         let port = browser.base.rsplit(':').next().unwrap();
         let ours = [format!("http://127.0.0.1:{port}/"), format!("http://lan.test:{port}/")];
+        let ours: Vec<_> = ours.iter().map(String::as_str).chain(elsewhere.iter().copied()).collect();
         // chrome: is what the browser shows before it shows anything
         let local = ["data:", "chrome:"].iter().any(|scheme| url.starts_with(scheme));
-        assert!(local || ours.iter().any(|base| url.starts_with(base)), "a page asks elsewhere: {url}");
+        assert!(local || ours.iter().any(|base| url.starts_with(*base)), "a page asks elsewhere: {url}");
     }
 }
 

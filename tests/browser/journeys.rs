@@ -3,7 +3,7 @@
 use serde_json::json;
 
 pub use crate::account::account;
-use crate::audit::{look_at, quiet, weigh};
+use crate::audit::{look_at, quiet, quiet_but_for, weigh};
 use crate::browser::{Browser, ENTER, ESCAPE, TAB};
 pub use crate::people::people;
 use crate::{World, delivery};
@@ -427,6 +427,43 @@ pub async fn plain_http(world: &World) {
     browser.at("/login").await;
     // said of a header that does nothing there
     quiet(browser, &[]).await;
+}
+
+/// Out to a provider on another site and back, with cookies and a CSP as browsers keep them.
+pub async fn single_sign_on(world: &World) {
+    if cfg!(not(feature = "sso")) {
+        return;
+    }
+    let browser = &world.browser;
+    browser.go("/login?next=/servers").await;
+    look_at(browser, "login-sso").await;
+    // whom no group gives anything
+    browser.press("Log in with Keyring").await;
+    browser.says("nothing here has been given to you").await;
+    look_at(browser, "sso-refused").await;
+    world.provider.person("ada-1", "ada", &["ops"]);
+    browser.press("Try Keyring again").await;
+    browser.at("/servers").await;
+    browser.reads(".menu.user .name", &["ada"]).await;
+    browser.go("/account/identity").await;
+    look_at(browser, "identity").await;
+    browser.press("ada").await;
+    browser.press("Log out").await;
+    browser.at("/login").await;
+    log_in(browser, PASSWORD).await;
+    browser.at("/").await;
+    browser.go("/account/identity").await;
+    look_at(browser, "identity-none").await;
+    browser.press("Link Keyring").await;
+    browser.says("Log in at Keyring as yourself").await;
+    look_at(browser, "identity-linking").await;
+    world.provider.person("root-1", "the root", &[]);
+    browser.press("Go on to Keyring").await;
+    browser.says("Keyring opens your account from now on.").await;
+    browser.press("Unlink Keyring").await;
+    browser.says("Keyring no longer opens your account.").await;
+    let provider = format!("{}/", world.provider.url);
+    quiet_but_for(browser, &["403 (Forbidden)"], &[&provider]).await;
 }
 
 /// Every page works where no script runs.

@@ -10,6 +10,9 @@ mod people;
 #[path = "../e2e/person.rs"]
 #[allow(dead_code, reason = "the end-to-end test uses the rest")]
 mod person;
+#[path = "../it/provider.rs"]
+#[allow(dead_code, reason = "the integration tests use the rest")]
+mod provider;
 #[path = "../e2e/stage.rs"]
 mod stage;
 
@@ -21,12 +24,15 @@ use std::time::Duration;
 use browser::{Browser, Driver};
 use futures_util::FutureExt;
 use prommgr::demo::stack::{Stack, stop};
+use provider::Provider;
 use serde_json::{Value, json};
 use stage::Folder;
 
 /// What the journeys share.
 struct World {
     stack: Stack,
+    /// Of single sign-on, on another site.
+    provider: Provider,
     setup_link: String,
     /// With scripts.
     browser: Browser,
@@ -88,6 +94,14 @@ async fn journeys() {
     let folder = Folder::new("browser");
     let stack = stage::stack(&folder);
     let base = format!("http://{}", stack.prommgr);
+    let provider = Provider::of(&base).await;
+    let sso = [
+        ("sso-issuer", provider.url.as_str()),
+        ("sso-client-id", provider::CLIENT),
+        ("sso-client-secret", provider::SECRET),
+        ("sso-roles", "ops=viewer:11"),
+        ("sso-name", "Keyring"),
+    ];
     let browsers = async {
         let driver = Driver::start(&folder.0).await;
         let open = |name: &str, scripts| {
@@ -99,21 +113,21 @@ async fn journeys() {
     };
     let ((driver, browser, plain), prommgr, prometheus, alertmanager, node_exporter) = tokio::join!(
         browsers,
-        stage::start_prommgr(&stack),
+        stage::start_prommgr(&stack, if cfg!(feature = "sso") { &sso } else { &[] }),
         stack.start_prometheus(),
         stack.start_alertmanager(),
         stack.start_node_exporter(),
     );
     let children = [prommgr, prometheus.unwrap(), alertmanager.unwrap(), node_exporter.unwrap()];
     let setup_link = stage::setup_link(&folder.0.join("prommgr.log"));
-    let world = World { stack, setup_link, browser, plain };
+    let world = World { stack, provider, setup_link, browser, plain };
 
     macro_rules! walk {
         ($($journey:ident)*) => { async { $( world.walk(stringify!($journey), journeys::$journey(&world)).await; )* } };
     }
     let journeys = walk! {
         first_admin first_steps bad_form remove_and_undo search_as_you_type alerts thresholds theme keys phone
-        people second_factor plain_http without_scripts account every_page
+        people second_factor plain_http single_sign_on without_scripts account every_page
     };
     let walked = AssertUnwindSafe(journeys).catch_unwind().await;
 

@@ -33,7 +33,7 @@ async fn the_main_job() {
     let prometheus = stack.start_prometheus().await.unwrap();
     let alertmanager = stack.start_alertmanager().await.unwrap();
     let node_exporter = stack.start_node_exporter().await.unwrap();
-    let prommgr = start_prommgr(&stack).await;
+    let prommgr = start_prommgr(&stack, &[]).await;
 
     // the first admin, an owner, a server, quick thresholds
     let mut root = Person::new(stack.prommgr);
@@ -154,7 +154,7 @@ async fn the_main_job() {
     // killed and started again: the data, the session and the history are there
     kill(prommgr.pid());
     drop(prommgr);
-    let prommgr = start_prommgr(&stack).await;
+    let prommgr = start_prommgr(&stack, &[]).await;
     root.get("/alerts").await.says("web-1");
 
     for program in [prommgr, prometheus, alertmanager, node_exporter] {

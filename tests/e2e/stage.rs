@@ -41,21 +41,23 @@ pub fn stack(folder: &Folder) -> Stack {
     stack
 }
 
-/// Starts prommgr and waits until it is ready.
-pub async fn start_prommgr(stack: &Stack) -> Leash {
+/// Starts prommgr, with some more flags, and waits until it is ready.
+pub async fn start_prommgr(stack: &Stack, more: &[(&str, &str)]) -> Leash {
     let dir = &stack.dir;
     let flag = |name: &str, value: String| format!("--{name}={value}").into();
+    let mut args: Vec<_> = more.iter().map(|(name, value)| flag(name, (*value).to_owned())).collect();
+    args.extend([
+        "serve".into(),
+        flag("listen", stack.prommgr.to_string()),
+        flag("data-dir", dir.join("data").display().to_string()),
+        flag("prom-dir", stack.prom_dir.display().to_string()),
+        flag("prometheus-url", format!("http://127.0.0.1:{}", stack.prometheus)),
+        flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)),
+        flag("webhook-token", stack.webhook_token.clone()),
+    ]);
     let mut prommgr = Leash::spawn(Spec {
         program: env!("CARGO_BIN_EXE_prommgr").into(),
-        args: vec![
-            "serve".into(),
-            flag("listen", stack.prommgr.to_string()),
-            flag("data-dir", dir.join("data").display().to_string()),
-            flag("prom-dir", stack.prom_dir.display().to_string()),
-            flag("prometheus-url", format!("http://127.0.0.1:{}", stack.prometheus)),
-            flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)),
-            flag("webhook-token", stack.webhook_token.clone()),
-        ],
+        args,
         log: dir.join("prommgr.log"),
         ..Spec::default()
     })

@@ -26,6 +26,9 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
         ("/account/password", _) => Some("asked with a wrong password; the right one is noted in account.rs"),
         ("/login" | "/logout", _) => Some("walked by a test of their own, below"),
         (route, _) if route.contains("{secret}") => Some("the walk has no link that works; others have"),
+        ("/account/identity" | "/account/identity/removal", _) => {
+            Some("there is no provider; walked with the accounts of single sign-on")
+        }
         ("/webhook/alertmanager" | "/webhook/alertmanager/", _) => {
             Some("no person: the history is its own record")
         }

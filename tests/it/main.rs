@@ -8,6 +8,8 @@ mod house;
 mod page;
 mod person;
 mod prometheus;
+#[cfg(feature = "sso")]
+mod provider;
 
 mod account;
 mod alerts;
@@ -35,6 +37,12 @@ mod server;
 mod server_form;
 mod servers;
 mod setup;
+#[cfg(feature = "sso")]
+mod sso;
+#[cfg(feature = "sso")]
+mod sso_account;
+#[cfg(feature = "sso")]
+mod sso_refusals;
 mod strangers;
 mod sudo;
 mod tenancy;

@@ -75,6 +75,12 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/login",                    "/login",                          &[],     [Messages; 5]),
         entry("GET",  "/login/second-factor",      "/login/second-factor",            &[],     [Login; 5]),
         entry("POST", "/login/second-factor",      "/login/second-factor",            &[("code", "123456")], [Login; 5]),
+        // nothing without a provider; tests/it/sso.rs has one
+        entry("GET",  "/login/sso",                "/login/sso",                      &[],     [Nothing; 5]),
+        entry("GET",  "/login/sso/callback",       "/login/sso/callback?state=x&code=y", &[],  [Nothing; 5]),
+        entry("GET",  "/account/identity",         "/account/identity",               &[],     [Login, Nothing, Nothing, Nothing, Nothing]),
+        entry("POST", "/account/identity",         "/account/identity",               &[],     [Login, Nothing, Nothing, Nothing, Nothing]),
+        entry("POST", "/account/identity/removal", "/account/identity/removal",       &[],     [Login, Nothing, Nothing, Nothing, Nothing]),
         entry("POST", "/logout",                   "/logout",                         &[],     [Done; 5]),
         entry("GET",  "/setup/{secret}",           "/setup/{secret}",                 &[],     [Nothing; 5]),
         entry("POST", "/setup/{secret}",           "/setup/{secret}",                 &[("username", "eve"), ("password", "0123456789"), ("password_again", "0123456789")], [Nothing; 5]),

@@ -84,7 +84,10 @@ pub async fn set_admin(db: &mut Db, _: All, id: i64, admin: bool, by: &Actor) ->
             spare_last_admin(conn, id).await?;
         }
         let old = locked(conn, id).await?;
-        diesel::update(users::table.find(id)).set(users::admin.eq(admin)).execute(conn).await?;
+        diesel::update(users::table.find(id))
+            .set((users::admin.eq(admin), users::admin_by_sso.eq(false)))
+            .execute(conn)
+            .await?;
         if old.admin != admin {
             let event = Event::new("user.changed", &old.name).id(id);
             audit::note(conn, by, event.changed(json!({"admin": old.admin}), json!({"admin": admin})))

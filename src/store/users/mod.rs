@@ -204,15 +204,15 @@ pub async fn password_hash(db: &mut Db, id: i64) -> Result<Option<String>> {
     Ok(hash.first::<Option<String>>(db.conn()).await.optional()?.flatten())
 }
 
-/// Notes a login.
-pub async fn logged_in(db: &mut Db, id: i64, from: Option<IpAddr>) -> Result<()> {
+/// Notes a login; `through` is empty for one with a password.
+pub async fn logged_in(db: &mut Db, id: i64, from: Option<IpAddr>, through: &str) -> Result<()> {
     db.transaction(async |conn| {
         let name: String = diesel::update(users::table.find(id))
             .set(users::last_login_at.eq(diesel::dsl::now))
             .returning(users::name)
             .get_result(conn)
             .await?;
-        let by = Actor { id: Some(id), from, ..Actor::program(&name) };
+        let by = Actor { id: Some(id), name: name.clone(), from, through: through.to_owned() };
         audit::note(conn, &by, Event::new("session.started", &name).id(id)).await
     })
     .await
