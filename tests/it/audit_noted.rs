@@ -24,6 +24,15 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
         ("/theme", _) => Some("a cookie of the browser's"),
         ("/view", Body::Form([])) => Some("ends a look, which was noted when it began"),
         ("/account/password", _) => Some("asked with a wrong password; the right one is noted in account.rs"),
+        (
+            "/login/second-factor"
+            | "/account/second-factor"
+            | "/account/second-factor/confirmation"
+            | "/account/second-factor/recovery-codes"
+            | "/account/second-factor/removal"
+            | "/users/{id}/second-factor/removal",
+            _,
+        ) => Some("nobody in the walk has a second factor; those who have are in second_factors.rs"),
         ("/login" | "/logout", _) => Some("walked by a test of their own, below"),
         (route, _) if route.contains("{secret}") => Some("the walk has no link that works; others have"),
         ("/account/identity" | "/account/identity/removal", _) => {
