@@ -94,7 +94,6 @@ pub async fn renew(session: &Session) -> Result<()> {
 /// browser is known from now on.
 pub(super) async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
     begin(session, id, browser).await?;
-    session.remove::<i64>(UNTIL_KEY).await.map_err(unavailable)?;
     confirmed(session, true).await?;
     users::logged_in(&mut app.door().await?, id, browser.from, "").await?;
     browser.remember(app, id).await
@@ -118,8 +117,9 @@ pub async fn sign_in_by_sso(
 }
 
 async fn begin(session: &Session, id: i64, browser: &Browser) -> Result<()> {
+    // whoever was signed in here before leaves nothing behind
+    session.clear().await;
     session.cycle_id().await.map_err(unavailable)?;
-    session.remove::<View>(VIEW_KEY).await.map_err(unavailable)?;
     session.insert(USER_KEY, id).await.map_err(unavailable)?;
     session.insert(SEEN_KEY, Timestamp::now().as_second()).await.map_err(unavailable)?;
     session.insert(FROM_KEY, browser.from).await.map_err(unavailable)?;
