@@ -119,7 +119,7 @@ async fn an_answer_meant_for_one_person_links_nobody_else() {
     let back = trip(&browser, &provider, &page.attrs("a.primary", "href")[0]).await;
     // bob signs in in the same browser before the answer comes
     browser.post("/login", &[("username", "bob"), ("password", PASSWORD)]).await.leads_to();
-    refused(browser.get(&back).await, 403, "no longer signed in as who you were");
+    refused(browser.get(&back).await, 400, "did not begin in this browser");
     assert_eq!(house.count("identities").await, 0);
 }
 
