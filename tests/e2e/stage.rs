@@ -26,16 +26,21 @@ impl Drop for Folder {
     }
 }
 
+/// A free port below those that outgoing connections take, so that none has it while a program starts again.
+fn port() -> u16 {
+    free_port(rand::random_range(20_000..32_000)).unwrap()
+}
+
 /// A stack in a folder, on ports that are free, its configuration written.
 pub fn stack(folder: &Folder) -> Stack {
     let stack = Stack {
         dir: folder.0.clone(),
         prom_dir: folder.0.join("prom"),
-        prommgr: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0).unwrap())),
+        prommgr: SocketAddr::from((Ipv4Addr::LOCALHOST, port())),
         webhook_token: "a-webhook-token-of-the-tests".into(),
-        prometheus: free_port(0).unwrap(),
-        alertmanager: free_port(0).unwrap(),
-        node_exporter: free_port(0).unwrap(),
+        prometheus: port(),
+        alertmanager: port(),
+        node_exporter: port(),
     };
     stack.write().unwrap();
     stack
