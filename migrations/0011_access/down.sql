@@ -1,4 +1,5 @@
 drop table audit, tokens;
+drop function audit_stays;
 alter table one_time_links
     drop constraint one_time_links_fits,
     drop constraint one_time_links_purpose_check,

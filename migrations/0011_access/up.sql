@@ -75,6 +75,9 @@ alter sequence audit_id_seq owned by audit.id;
 create index audit_at_idx on audit (at desc, id desc);
 create index audit_owner_at_idx on audit (owner_id, at desc, id desc);
 create index audit_object_idx on audit (action text_pattern_ops, object_id, at desc);
+-- policies say nothing of truncate
+create function audit_stays() returns trigger language plpgsql as $$ begin raise exception 'the audit is only added to'; end $$;
+create trigger audit_stays before truncate on audit for each statement execute function audit_stays();
 comment on table audit is 'Who changed what, from where and when. Rows are only ever added: no policy lets anybody change or delete one.';
 comment on column audit.user_id is 'Kept when the account goes, so no foreign key; null: the command line or the program itself.';
 comment on column audit.staff is 'Done by the staff or the program: customers read of it that it was the staff, and neither name nor address.';
