@@ -51,6 +51,16 @@ pub fn is_for_programs(path: &str) -> bool {
         .any(|room| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
+/// Reads the whole body before anybody asks who sends it: rights that were lost while a body was held back are lost.
+pub async fn whole(request: Request, next: Next) -> Result<Response, Error> {
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| Error::TooLarge)?;
+    Ok(next.run(Request::from_parts(parts, axum::body::Body::from(body))).await)
+}
+
 /// Gives errors their face, and logs them.
 pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
     let method = request.method().clone();

@@ -176,6 +176,7 @@ pub fn router(app: App) -> Router {
         }
     }
     people
+        .layer(middleware::from_fn(face::whole))
         .layer(sessions)
         .layer(csrf)
         .merge(programs)

@@ -40,6 +40,9 @@ pub const AT_AN_ACCOUNT: u32 = 50;
 /// From a browser in which that person has logged in before: 10 at once, then one each 90 s.
 pub const FROM_A_KNOWN_BROWSER: u32 = 10;
 
+/// From all browsers together in which that person has logged in before.
+pub const FROM_KNOWN_BROWSERS: u32 = 20;
+
 /// Some attempts that are spent together.
 #[derive(Clone, Debug)]
 pub struct Bucket {
@@ -75,7 +78,11 @@ pub fn of_a_stranger(from: Option<IpAddr>, account: &str) -> Vec<Bucket> {
 /// What a login takes from in a browser in which this person has logged in before: a bucket that nobody
 /// else can empty, neither from the same address nor by trying the same name.
 pub fn of_a_known_browser(account: &str, secret: &str) -> Vec<Bucket> {
-    vec![Bucket::new("browser", format_args!("{account}\0{secret}"), FROM_A_KNOWN_BROWSER)]
+    vec![
+        Bucket::new("browser", format_args!("{account}\0{secret}"), FROM_A_KNOWN_BROWSER),
+        // with right passwords one could know as many browsers as one likes, and fill the line at argon2
+        Bucket::new("known account", account, FROM_KNOWN_BROWSERS),
+    ]
 }
 
 fn binds(buckets: &[Bucket]) -> (Vec<Vec<u8>>, Vec<i64>) {

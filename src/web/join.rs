@@ -18,6 +18,8 @@ use crate::store::users::{self, NewUser};
 
 /// Names that may be tried by one link, each 15 minutes: whether one is taken is not for everybody to list.
 const NAMES: u32 = 10;
+/// As [`NAMES`], by all invitations to one owner together.
+const NAMES_AN_OWNER: u32 = 30;
 
 #[derive(Template)]
 #[template(path = "join.html")]
@@ -112,23 +114,23 @@ pub async fn accept(
     }
     let offer = invitations::offer(&mut door, &secret, None).await?;
     let made = async {
-        let new = NewUser::check(&form.username, form.password.clone(), false, None).await;
         // what is wrong is said all at once
-        let mut fields = match &new {
-            Err(Error::Invalid(fields)) => fields.clone(),
-            _ => Fields::default(),
-        };
+        let mut fields = NewUser::faults(&form.username, &form.password);
         if let Err(Error::Invalid(differ)) = links::same(&form.password, &form.password_again) {
             fields.0.extend(differ.0);
         }
         fields.into_result()?;
-        let bucket = [Bucket::new("join", &secret, NAMES)];
-        attempts::spend(&mut door, &bucket).await?;
-        invitations::accept_as_new(&mut door, &secret, new?, browser.from).await
+        // a manager has as many links as they like, so names are counted for the owner too
+        let buckets =
+            [Bucket::new("join", &secret, NAMES), Bucket::new("join owner", offer.owner, NAMES_AN_OWNER)];
+        attempts::spend(&mut door, &buckets).await?;
+        // the line at argon2 may be long, and connections are few
+        drop(door);
+        let new = NewUser::check(&form.username, form.password.clone(), false, None).await?;
+        invitations::accept_as_new(&mut app.door().await?, &secret, new, browser.from).await
     };
     match made.await {
         Ok((id, offer)) => {
-            drop(door);
             let to = format!("/owners/{}", offer.owner);
             login::enter(&app, &session, id, &browser, &to, Some(welcome(&offer))).await
         }

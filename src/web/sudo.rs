@@ -42,7 +42,12 @@ pub async fn ask(
     request: Request,
     next: Next,
 ) -> Result<Response> {
-    let Ok(user) = user else { return Ok(next.run(request).await) };
+    let user = match user {
+        Ok(user) => user,
+        Err(Error::Unauthorized | Error::Forbidden | Error::NotFound) => return Ok(next.run(request).await),
+        // nobody knows who this is, just now: it must not pass for that
+        Err(error) => return Err(error),
+    };
     if request.method().is_safe() || auth::confirmed(&session, false).await? {
         return Ok(next.run(request).await);
     }

@@ -239,12 +239,13 @@ pub async fn create(
     look: Look,
     Form(typed): Form<TokenInput>,
 ) -> Result<Response> {
-    let mut db = app.db(&me).await?;
+    // one connection at a time: who holds one and waits for another may wait for ever
     let made = async {
-        let (new, owner) = typed.check(&mut db, &me).await?;
+        let (new, owner) = typed.check(&mut app.db(&me).await?, &me).await?;
         tokens::create(&mut app.door().await?, me.id(), owner.as_ref(), new, &user.actor()).await
     };
     let made = made.await;
+    let mut db = app.db(&me).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
     match made {
         Ok(secret) => {

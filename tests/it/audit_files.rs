@@ -99,7 +99,7 @@ async fn a_file_may_be_empty_or_end_with_a_batch() {
     for (most, rows) in [(0, 0), (999, 999), (1000, 1000), (1001, 1001), (2000, 2000)] {
         // numbers are given out in order of the moments, seven to each
         let query = if most == 0 { "q=nobody" } else { "" };
-        house.db.batch_execute("truncate audit").await.unwrap();
+        house.db.batch_execute("alter table audit disable trigger user; truncate audit; alter table audit enable trigger user").await.unwrap();
         house.db.execute("insert into audit (user_name, staff, action, object) select 'x', true, 'server.added', 'x' from generate_series(1, $1::int)", &[&most]).await.unwrap();
         assert_eq!(records(&root.get(&format!("/audit.csv?{query}")).await.expect(200).text).len(), rows + 1);
         let json = root.get(&format!("/audit.json?{query}")).await.expect(200).json();

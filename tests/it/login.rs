@@ -224,3 +224,34 @@ async fn posts_from_other_sites_are_refused() {
         post(headers).await.leads_to();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_are_lost_while_a_body_is_held_back_are_lost() {
+    let house = House::new().await;
+    let (alice, root) = (house.alice(), house.root());
+    for (person, name, path, form) in [
+        (&alice, "alice", "/servers", "owner_id=101&name=late&address=10.0.0.9&enabled=true"),
+        (&root, "root", "/users", "name=backdoor&admin=true"),
+    ] {
+        let (asked, wanted) = tokio::sync::oneshot::channel();
+        let (release, held) = tokio::sync::oneshot::channel::<()>();
+        let body = futures_util::stream::once(async move {
+            asked.send(()).unwrap();
+            held.await.unwrap();
+            Ok::<_, std::convert::Infallible>(form)
+        });
+        let request = Request::post(path)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .header("Sec-Fetch-Site", "same-origin")
+            .body(Body::from_stream(body))
+            .unwrap();
+        let meanwhile = async {
+            wanted.await.unwrap();
+            house.db.execute("update users set disabled_at = now() where name = $1", &[&name]).await.unwrap();
+            release.send(()).unwrap();
+        };
+        let (answer, ()) = tokio::join!(person.send(request), meanwhile);
+        assert!(answer.leads_to().starts_with("/login"), "{path}: {}", answer.status);
+    }
+    assert_eq!((house.count("servers").await, house.count("users where name = 'backdoor'").await), (0, 0));
+}

@@ -91,8 +91,8 @@ async fn a_manager_invites_and_somebody_new_joins_once() {
         [
             "invitation.made Dora from accounting by alice of 101",
             "user.added dora by dora",
-            "invitation.accepted Dora from accounting by dora of 101",
             "membership.added dora by dora of 101",
+            "invitation.accepted Dora from accounting by dora of 101",
             "session.started dora by dora",
         ]
     );

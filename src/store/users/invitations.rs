@@ -249,8 +249,9 @@ async fn join(conn: &mut AsyncPgConnection, link: Link, user: i64, by: &Actor) -
         return Ok(offer);
     }
     diesel::delete(one_time_links::table.filter(one_time_links::id.eq(link.id))).execute(conn).await?;
+    // as a member first: the audit asks the users table, which shows colleagues, who is no staff
+    members::put(conn, link.owner_id, (user, &by.name), offer.role, by).await?;
     let event = Event::new("invitation.accepted", &link.note).owner(link.owner_id).id(link.id);
     audit::note(conn, by, event.made(json!({"member": by.name, "role": link.role}))).await?;
-    members::put(conn, link.owner_id, (user, &by.name), offer.role, by).await?;
     Ok(offer)
 }

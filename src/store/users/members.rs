@@ -190,12 +190,13 @@ pub(super) async fn take(
     (user, name): (i64, &str),
     by: &Actor,
 ) -> Result<()> {
-    let role: String = diesel::delete(memberships::table.find((user, owner)))
-        .returning(memberships::role)
-        .get_result(conn)
-        .await?;
+    let theirs = memberships::table.find((user, owner));
+    let role: String = theirs.select(memberships::role).for_update().first(conn).await?;
+    // before they are gone: who removes themselves is still seen to be a customer
     let event = Event::new("membership.removed", name).owner(owner).id(user);
-    audit::note(conn, by, event.gone(json!({"role": role}))).await
+    audit::note(conn, by, event.gone(json!({"role": role}))).await?;
+    diesel::delete(theirs).execute(conn).await?;
+    Ok(())
 }
 
 /// `Conflict` when this is the only manager who is not disabled. Locks the managers, so that two cannot demote each other.

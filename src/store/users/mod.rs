@@ -66,6 +66,12 @@ pub fn check_name(name: &str) -> Result<String, String> {
     if name.is_empty() {
         return Err("Give a name.".into());
     }
+    if ["staff", "command line"].contains(&name.to_lowercase().as_str()) {
+        return Err("This is what the program calls others. Choose another name.".into());
+    }
+    if name.chars().any(|c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')) {
+        return Err("It holds characters that cannot be seen; type it anew.".into());
+    }
     if name.chars().count() > 100 || name.chars().any(char::is_control) {
         return Err("At most 100 characters, on one line.".into());
     }
@@ -89,6 +95,18 @@ pub fn check_password(password: &str) -> Result<(), String> {
 }
 
 impl NewUser {
+    /// What is wrong with a name and a password, by field, before anything is hashed.
+    pub fn faults(name: &str, password: &str) -> Fields {
+        let mut fields = Fields::default();
+        if let Err(why) = check_name(name) {
+            fields.add("username", why);
+        }
+        if let Err(why) = check_password(password) {
+            fields.add("password", why);
+        }
+        fields
+    }
+
     /// Checks the fields (`username`, `password`) and hashes the password.
     pub async fn check(
         name: &str,
@@ -96,15 +114,8 @@ impl NewUser {
         admin: bool,
         owner_external_id: Option<String>,
     ) -> Result<Self> {
-        let mut fields = Fields::default();
-        let name = check_name(name).unwrap_or_else(|why| {
-            fields.add("username", why);
-            String::new()
-        });
-        if let Err(why) = check_password(&password) {
-            fields.add("password", why);
-        }
-        fields.into_result()?;
+        Self::faults(name, &password).into_result()?;
+        let name = name.trim().to_owned();
         let password_hash = Some(crate::password::hash(password).await?);
         Ok(Self { name, password_hash, admin, owner_external_id })
     }
