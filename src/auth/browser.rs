@@ -23,6 +23,8 @@ pub struct Browser {
     pub agent: String,
     /// The secret by which it may be known. Whose it is, and whether it is right, the database says.
     pub(super) secret: Option<String>,
+    /// What the session will be tied to: the password that was verified, however long ago. `None`: the one that holds.
+    pub(super) bond: Option<String>,
     secure: bool,
 }
 
@@ -41,6 +43,7 @@ where
         Ok(Self {
             from: super::address_of(parts, &app),
             agent: agent.chars().take(200).collect(),
+            bond: None,
             secret: cookies.find(|cookie| cookie.name() == COOKIE).map(|cookie| cookie.value().to_owned()),
             secure: app.config().public_url.scheme() == "https",
         })
@@ -48,6 +51,12 @@ where
 }
 
 impl Browser {
+    /// With what the session will be tied to.
+    #[must_use]
+    pub fn tied_to(self, bond: Option<String>) -> Self {
+        Self { bond, ..self }
+    }
+
     /// Knows it for this person from now on. The cookie goes to the login's pages only.
     pub(super) async fn remember(&self, app: &App, user: i64) -> Result<Known> {
         let secret = browsers::remember(&mut app.door().await?, user, self.secret.as_deref()).await?;

@@ -13,10 +13,15 @@ const LONGEST: usize = 4096;
 /// logging in anew confirms as well.
 const CONFIRMATIONS: u32 = 10;
 
-/// Checks name and password; returns the person's id. An unknown name, a wrong password and somebody disabled
+/// Checks name and password; returns the person's id, and what ties their session to this password. An unknown name, a wrong password and somebody disabled
 /// take the same path, with one run of argon2. `TooMany` without any, when the address or the name has had
 /// its attempts; a browser in which the person has logged in before has some of its own.
-pub async fn check_login(app: &App, name: &str, password: &str, browser: &Browser) -> Result<Option<i64>> {
+pub async fn check_login(
+    app: &App,
+    name: &str,
+    password: &str,
+    browser: &Browser,
+) -> Result<Option<(i64, String)>> {
     if password.len() > LONGEST || name.len() > LONGEST || name.contains('\0') {
         return Ok(None);
     }
@@ -30,8 +35,9 @@ pub async fn check_login(app: &App, name: &str, password: &str, browser: &Browse
     attempts::spend(&mut db, &buckets).await?;
     // the line at argon2 may be long, and connections are few
     drop(db);
+    let bond = users::bond(knock.password_hash.as_deref().unwrap_or_default());
     let right = password::verify(password.to_owned(), knock.password_hash).await;
-    let checked = right.map(|right| knock.user.filter(|_| right && !knock.disabled));
+    let checked = right.map(|right| knock.user.filter(|_| right && !knock.disabled).map(|id| (id, bond)));
     // only what was looked at and found wrong costs an attempt
     if !matches!(checked, Ok(None)) {
         attempts::give_back(&mut app.door().await?, &buckets).await?;

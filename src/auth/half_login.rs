@@ -31,6 +31,8 @@ pub struct HalfLogin {
     /// Of the password and the second factor it began with: when either changes, it is over.
     bond: String,
     since: i64,
+    /// As [`Browser::bond`] was.
+    verified: Option<String>,
     /// The path to go to afterwards, one of ours.
     pub next: String,
 }
@@ -60,7 +62,13 @@ pub async fn enter(
         return Ok(Entered::In(sign_in(app, session, user, browser).await?));
     };
     session.cycle_id().await.map_err(unavailable)?;
-    let half = HalfLogin { user, bond, since: Timestamp::now().as_second(), next: next.to_owned() };
+    let half = HalfLogin {
+        user,
+        bond,
+        since: Timestamp::now().as_second(),
+        verified: browser.bond.clone(),
+        next: next.to_owned(),
+    };
     session.insert(KEY, half).await.map_err(unavailable)?;
     Ok(Entered::Halfway)
 }
@@ -96,7 +104,8 @@ impl HalfLogin {
         match checked {
             Ok(answer @ (Answer::Code | Answer::RecoveryCode { .. })) => {
                 session.clear().await;
-                Ok((answer, Some(sign_in(app, session, self.user, browser).await?)))
+                let browser = browser.clone().tied_to(self.verified.clone());
+                Ok((answer, Some(sign_in(app, session, self.user, &browser).await?)))
             }
             Ok(answer @ Answer::LastWrong { .. }) => {
                 session.clear().await;

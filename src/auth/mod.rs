@@ -99,6 +99,11 @@ impl User {
         self.who.has_password
     }
 
+    /// What the password was when the request came, see [`users::bond`].
+    pub fn bond(&self) -> &str {
+        &self.who.bond
+    }
+
     /// The one owner that is being looked at, where there is a choice.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
@@ -239,6 +244,9 @@ where
             return Err(Error::Unauthorized);
         }
         let user = User::with_id(&app, id, address_of(parts, &app)).await?;
+        if session::is_loose(&session, &user.who.bond).await? {
+            return Err(Error::Unauthorized);
+        }
         let now = Timestamp::now().as_second();
         let seen: i64 = session.get(SEEN_KEY).await.map_err(unavailable)?.unwrap_or(0);
         if now - seen > SEEN_EVERY {

@@ -6,7 +6,7 @@ use tower_sessions::Session;
 
 use super::{Browser, Known, unavailable};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::sessions::{AGENT_KEY, FROM_KEY, SEEN_KEY as SEEN, USER_KEY};
 use crate::store::{identities, sessions, users};
 
@@ -21,6 +21,8 @@ pub const CONFIRMED_KEY: &str = "confirmed";
 const UNTIL_KEY: &str = "until";
 /// Then the provider is asked again who the person is, and what its groups give.
 const SSO_FOR: i64 = 12 * 3600;
+/// The password that it was opened with, as [`users::bond`] makes it; missing when it was by single sign-on.
+const BOND_KEY: &str = "bond";
 /// How long that counts, seconds.
 const CONFIRMED_FOR: i64 = 15 * 60;
 /// How long an admin may look as a customer, seconds.
@@ -83,10 +85,23 @@ pub fn handle_of(session: &Session) -> String {
     session.id().map(|id| sessions::handle_of(&id)).unwrap_or_default()
 }
 
+async fn bond_of(app: &App, id: i64) -> Result<String> {
+    let who = users::identity(&mut app.door().await?, id).await?.ok_or(Error::Unauthorized)?;
+    Ok(who.bond)
+}
+
+/// Whether the session was opened with another password than the one that holds: its login was under way while
+/// that was changed.
+pub(super) async fn is_loose(session: &Session, bond: &str) -> Result<bool> {
+    let opened: Option<String> = session.get(BOND_KEY).await.map_err(unavailable)?;
+    Ok(opened.is_some_and(|opened| opened != bond))
+}
+
 /// After the password was given and changed: the session gets another id, so that one that somebody knows
 /// is worth nothing.
-pub async fn renew(session: &Session) -> Result<()> {
+pub async fn renew(app: &App, session: &Session, id: i64) -> Result<()> {
     session.cycle_id().await.map_err(unavailable)?;
+    session.insert(BOND_KEY, bond_of(app, id).await?).await.map_err(unavailable)?;
     confirmed(session, true).await.map(drop)
 }
 
@@ -94,6 +109,11 @@ pub async fn renew(session: &Session) -> Result<()> {
 /// browser is known from now on.
 pub(super) async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
     begin(session, id, browser).await?;
+    let bond = match &browser.bond {
+        Some(bond) => bond.clone(),
+        None => bond_of(app, id).await?,
+    };
+    session.insert(BOND_KEY, bond).await.map_err(unavailable)?;
     confirmed(session, true).await?;
     users::logged_in(&mut app.door().await?, id, browser.from, "").await?;
     browser.remember(app, id).await

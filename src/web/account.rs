@@ -235,11 +235,11 @@ pub async fn change_password(
         fields.into_result()?;
         let hash = crate::password::hash(typed.password).await?;
         let here = auth::handle_of(&session);
-        users::change_password(&mut app.door().await?, &user.actor(), hash, &here).await
+        users::change_password(&mut app.door().await?, &user.actor(), user.bond(), hash, &here).await
     };
     match changed.await {
         Ok(ended) => {
-            auth::renew(&session).await?;
+            auth::renew(&app, &session, user.id()).await?;
             let others = match ended {
                 0 => String::new(),
                 1 => " Your other session has ended.".into(),

@@ -72,7 +72,10 @@ pub async fn log_in(
 ) -> Result<Response> {
     let checked = auth::check_login(&app, &form.username, &form.password, &browser).await;
     let (status, error, wait) = match checked {
-        Ok(Some(id)) => return enter(&app, &session, id, &browser, local(&form.next), None).await,
+        Ok(Some((id, bond))) => {
+            let browser = browser.tied_to(Some(bond));
+            return enter(&app, &session, id, &browser, local(&form.next), None).await;
+        }
         Ok(None) => {
             let wrong = "That name and password do not belong together.".to_owned();
             (StatusCode::UNPROCESSABLE_ENTITY, wrong, None)

@@ -255,3 +255,14 @@ async fn rights_that_are_lost_while_a_body_is_held_back_are_lost() {
     }
     assert_eq!((house.count("servers").await, house.count("users where name = 'backdoor'").await), (0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_under_way_while_the_password_changes_opens_nothing() {
+    let house = House::new().await;
+    let somebody = house.anyone();
+    log_in(&somebody, "alice", PASSWORD).await.leads_to();
+    somebody.get("/servers").await.expect(200);
+    // as if the session had been written a moment after the change had ended all that there were
+    house.db.batch_execute("update users set password_hash = (select password_hash || 'x' from users where name = 'bob') where name = 'alice'").await.unwrap();
+    assert_eq!(somebody.get("/servers").await.leads_to(), "/login?next=%2Fservers");
+}

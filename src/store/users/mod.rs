@@ -15,6 +15,7 @@ use diesel::sql_types::{Array, Bigint, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use rand::RngExt;
+use sha2::{Digest, Sha256};
 
 pub use self::links::{
     Made, choose_password, open_password_link, password_link, password_open, set_up, setup_link, setup_open,
@@ -192,6 +193,9 @@ pub struct Identity {
     /// Not so for who comes by single sign-on only.
     #[diesel(sql_type = Bool)]
     pub has_password: bool,
+    /// A digest of the password's hash, as [`bond`] makes it: a session that was opened with another is over.
+    #[diesel(sql_type = Text)]
+    pub bond: String,
     /// Owners that this person may see.
     #[diesel(sql_type = Array<Bigint>)]
     pub sees: Vec<i64>,
@@ -207,6 +211,11 @@ pub async fn identity(db: &mut Db, id: i64) -> Result<Option<Identity>> {
         .get_result(db.conn())
         .await
         .optional()?)
+}
+
+/// What a session is tied to: the SHA-256 of the password's hash, in hexadecimal.
+pub fn bond(password_hash: &str) -> String {
+    Sha256::digest(password_hash).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hash of a person's password; `None`: there is no such person, or they have none.

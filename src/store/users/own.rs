@@ -1,6 +1,8 @@
 //! What people change of their own account. All of it happens at the door.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
@@ -12,14 +14,18 @@ use crate::store::{Db, sessions};
 
 /// Gives the actor another password, in PHC string format, and ends the actor's sessions but the one with that
 /// handle; links that would set a password no longer work. Returns how many sessions ended. `Conflict` for
-/// who has none to change.
-pub async fn change_password(db: &mut Db, by: &Actor, hash: String, kept: &str) -> Result<usize> {
+/// who has none to change, or no longer the one of the `bond`.
+pub async fn change_password(db: &mut Db, by: &Actor, bond: &str, hash: String, kept: &str) -> Result<usize> {
     db.transaction(async |conn| {
         let id = by.id.ok_or(Error::NotFound)?;
-        let whose = users::table.find(id).filter(users::password_hash.is_not_null());
+        let same =
+            sql::<Bool>("encode(sha256(convert_to(password_hash, 'UTF8')), 'hex') = ").bind::<Text, _>(bond);
+        let whose = users::table.find(id).filter(users::password_hash.is_not_null()).filter(same);
         let changed = diesel::update(whose).set(users::password_hash.eq(hash)).execute(conn).await?;
         if changed == 0 {
-            return Err(Error::Conflict("This account has no password: it comes by single sign-on.".into()));
+            return Err(Error::Conflict(
+                "The password was changed meanwhile, or this account has none: log in again and look.".into(),
+            ));
         }
         let links = one_time_links::table.filter(one_time_links::user_id.eq(id));
         diesel::delete(links).execute(conn).await?;
