@@ -1,5 +1,8 @@
-//! What row-level security costs on the history page: the whole page over a million alerts, with the policies
-//! and without them, turn by turn in the same run, as several kinds of people.
+//! The history page: how long it takes at several sizes of the history, and what row-level security costs, the whole
+//! page with the policies and without them, turn by turn in the same run.
+//!
+//! `cargo bench --bench history [-- SIZE …]`: numbers of alerts, 10,000 and 1,000,000 by default; 10,000,000 takes
+//! a quarter of an hour to fill.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::fs;
@@ -9,6 +12,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prommgr::app::App;
 use prommgr::auth::User;
 use prommgr::config::{Config, Settings};
@@ -16,29 +21,34 @@ use prommgr::router::router;
 use prommgr::store::Store;
 use prommgr::store::embedded::{self, Options};
 use prommgr::store::sessions::{Sessions, USER_KEY};
+use prommgr::worker;
 use serde_json::json;
 use tokio_postgres::{Client, NoTls};
 use tower::ServiceExt;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 
-const ALERTS: i64 = 1_000_000;
-/// Turns with the policies and without them, and requests a turn.
-const TURNS: usize = 12;
+/// With and without the policies, and requests each time.
+const TURNS: usize = 20;
 const REQUESTS: usize = 25;
+/// Requests of which the percentiles are told.
+const ASKED: usize = 300;
+/// Where row-level security is compared.
+const COMPARED: i64 = 1_000_000;
 
-const PEOPLE: [(&str, &str); 3] = [
+const PEOPLE: [(&str, &str, &str); 3] = [
     (
-        "one owner (5,000 alerts)",
+        "one",
+        "one owner of 200",
         "insert into memberships (user_id, owner_id, role) select u.id, o.id, 'manager' from users u, owners o where u.name = 'one' and o.external_id = '7'",
     ),
     (
-        "50 owners (250,000 alerts)",
+        "fifty",
+        "50 owners",
         "insert into memberships (user_id, owner_id, role) select u.id, o.id, 'viewer' from users u, owners o where u.name = 'fifty' and o.external_id::int between 20 and 69",
     ),
-    ("an admin (all)", "update users set admin = true where name = 'admin'"),
+    ("admin", "an admin", "update users set admin = true where name = 'admin'"),
 ];
-const NAMES: [&str; 3] = ["one", "fifty", "admin"];
 
 #[tokio::main]
 async fn main() {
@@ -46,81 +56,145 @@ async fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
-    let dir = std::env::temp_dir().join(format!("prommgr-bench-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).unwrap();
-    let options = Options { durable: true, createdb: false, max_connections: 50 };
-    let embedded = embedded::start_with(&dir.join("data"), options).await.unwrap();
-    let settings = Settings {
-        database_url: Some(embedded.url()),
-        data_dir: Some(dir.join("own").to_string_lossy().into()),
-        prom_dir: Some(dir.join("prom").to_string_lossy().into()),
-        webhook_token: Some("a-token-for-the-benchmark".into()),
-        ..Settings::default()
-    };
-    let config = Config::check(&settings).unwrap();
-    let store = Store::new(config.database_url.as_deref().unwrap(), 8).unwrap();
-    store.migrate().await.unwrap();
-    let (db, connection) = tokio_postgres::connect(&embedded.url(), NoTls).await.unwrap();
-    tokio::spawn(connection);
-    fill(&db).await;
-    let app = App::new(config, store).unwrap();
-    let house = router(app.clone());
-
-    println!(
-        "| the history page, {ALERTS} alerts | with policies | without | ratio | with the transaction too |"
-    );
-    println!("|---|---|---|---|---|");
-    for ((who, _), name) in PEOPLE.iter().zip(NAMES) {
-        let id: i64 = db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
-        let cookie = session_of(&app, id).await;
-        let user = User::with_id(&app, id, None).await.unwrap();
-        let begin = transaction(&app, &user).await;
-        for (what, path) in [
-            ("first page", "/alerts?state=all"),
-            ("open ones", "/alerts"),
-            ("a text", "/alerts?state=all&q=disk-77"),
-        ] {
-            if what == "a text" && name == "admin" {
-                continue; // seconds, with or without: not what is measured here
-            }
-            let (with, without) = turns(&db, &house, &cookie, path).await;
-            let ratio = with.as_secs_f64() / without.as_secs_f64();
-            let whole = with.as_secs_f64() / without.saturating_sub(begin).as_secs_f64();
-            println!("| {who}: {what} | {with:.2?} | {without:.2?} | {ratio:.2} | {whole:.2} |");
-        }
+    let mut sizes: Vec<i64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![10_000, COMPARED];
     }
-    drop((app, house, db));
-    embedded.stop().await.unwrap();
-    fs::remove_dir_all(&dir).unwrap();
+    println!("| the history page | alerts | p50 | p99 | p50 to that of {} |", sizes[0]);
+    println!("|---|---|---|---|---|");
+    let mut smallest: Vec<(String, Duration)> = Vec::new();
+    let mut costs = Vec::new();
+    for size in sizes {
+        let dir = std::env::temp_dir().join(format!("prommgr-bench-{}-{size}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).unwrap();
+        let options = Options { durable: true, createdb: false, max_connections: 50 };
+        let embedded = embedded::start_with(&dir.join("data"), options).await.unwrap();
+        let settings = Settings {
+            database_url: Some(embedded.url()),
+            data_dir: Some(dir.join("own").to_string_lossy().into()),
+            prom_dir: Some(dir.join("prom").to_string_lossy().into()),
+            webhook_token: Some("a-token-for-the-benchmark".into()),
+            ..Settings::default()
+        };
+        let config = Config::check(&settings).unwrap();
+        let store = Store::new(config.database_url.as_deref().unwrap(), 8).unwrap();
+        store.migrate().await.unwrap();
+        let (db, connection) = tokio_postgres::connect(&embedded.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let app = App::new(config, store).unwrap();
+        fill(&db, &app, size).await;
+        let house = router(app.clone());
+        for (name, who, _) in PEOPLE {
+            let id: i64 = db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
+            let cookie = session_of(&app, id).await;
+            for (what, path) in pages(&db, size).await {
+                let mut times = ask(&house, &cookie, &path, ASKED).await;
+                times.sort();
+                let (p50, p99) = (times[ASKED / 2], times[ASKED * 99 / 100]);
+                let page = format!("{who}: {what}");
+                let base = smallest.iter().find(|(known, _)| *known == page).map_or(p50, |(_, base)| *base);
+                println!("| {page} | {size} | {p50:.2?} | {p99:.2?} | {:.2} |", ratio(p50, base));
+                if base == p50 {
+                    smallest.push((page, p50));
+                }
+            }
+        }
+        if size == COMPARED {
+            costs = policies(&db, &house, &app).await;
+        }
+        drop((app, house, db));
+        embedded.stop().await.unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+    println!("\n| the history page, {COMPARED} alerts | with policies | without | ratio | with the transaction too |");
+    println!("|---|---|---|---|---|");
+    for line in costs {
+        println!("{line}");
+    }
 }
 
-async fn fill(db: &Client) {
+/// What is asked for, and under which path.
+async fn pages(db: &Client, size: i64) -> Vec<(&'static str, String)> {
+    let deep = (size * 9 / 10).min(450_000);
+    let row = db
+        .query_one("select started_at::text, id from alerts order by started_at desc, id desc offset $1 limit 1", &[&deep])
+        .await
+        .unwrap();
+    let started: jiff::Timestamp = row.get::<_, String>(0).parse().unwrap();
+    let key = serde_json::to_vec(&(started, row.get::<_, i64>(1))).unwrap();
+    vec![
+        ("first page", "/alerts".to_owned()),
+        ("open ones", "/alerts?state=open".to_owned()),
+        ("page 9,000", format!("/alerts?after={}", URL_SAFE_NO_PAD.encode(key))),
+        ("a rule", "/alerts?rule=disk_will_fill_up".to_owned()),
+        ("a label that few have", "/alerts?q=instance%3D10.0.7.3:9100".to_owned()),
+        ("a label that many have", "/alerts?q=device%3Ddisk-3".to_owned()),
+        ("a text that few have", "/alerts?q=server-7-3".to_owned()),
+        ("a text that many have", "/alerts?q=disk-3+much".to_owned()),
+        ("a text that nobody has", "/alerts?q=nowhere".to_owned()),
+    ]
+}
+
+/// What row-level security costs, a line a kind of person and page.
+async fn policies(db: &Client, house: &Router, app: &App) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, who, _) in PEOPLE {
+        let id: i64 = db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
+        let cookie = session_of(app, id).await;
+        let user = User::with_id(app, id, None).await.unwrap();
+        let begin = transaction(app, &user).await;
+        for (what, path) in pages(db, COMPARED).await.into_iter().take(5) {
+            let (with, without) = turns(db, house, &cookie, &path).await;
+            lines.push(format!(
+                "| {who}: {what} | {with:.2?} | {without:.2?} | {:.2} | {:.2} |",
+                ratio(with, without),
+                ratio(with, without.saturating_sub(begin))
+            ));
+        }
+    }
+    lines
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}
+
+async fn fill(db: &Client, app: &App, size: i64) {
     db.batch_execute("set prommgr.seen = 'all'; set prommgr.changed = 'all'").await.unwrap();
     db.batch_execute(&format!(
         "do $$ declare m date; begin for i in 0..13 loop m := date_trunc('month', now()) - make_interval(months => 13 - i); \
-           execute format('create table if not exists alerts_%s partition of alerts for values from (%L) to (%L)', \
-             to_char(m, 'YYYY_MM'), m, m + interval '1 month'); end loop; end $$; \
+           execute format('create table if not exists alerts_%1$s partition of alerts for values from (%2$L) to (%3$L)', \
+             to_char(m, 'YYYY_MM'), m, m + interval '1 month'); \
+           execute format('alter table alerts_%1$s enable row level security', to_char(m, 'YYYY_MM')); \
+           execute format('alter table alerts_%1$s force row level security', to_char(m, 'YYYY_MM')); end loop; end $$; \
          insert into owners (external_id, name) select n::text, 'Owner ' || n from generate_series(1, 200) n; \
          insert into servers (owner_id, external_id, name, address, port) \
-           select o.id, n::text, 'server-' || n, '10.' || n || '.0.1', 9100 from owners o, generate_series(1, 20) n; \
+           select o.id, n::text, 'server-' || o.external_id || '-' || n, '10.0.' || o.external_id || '.' || n, 9100 \
+           from owners o, generate_series(1, 20) n; \
          insert into users (name) select unnest(array['one', 'fifty', 'admin']); \
          create temporary table pairs as select row_number() over (order by o.external_id::int, s.external_id::int) - 1 as n, \
-           o.id as owner, s.id as server, o.external_id as oe, s.external_id as se from owners o join servers s on s.owner_id = o.id; \
+           o.id as owner, s.id as server, o.external_id as oe, s.external_id as se, s.address || ':9100' as instance \
+           from owners o join servers s on s.owner_id = o.id; \
+         analyze pairs; \
          insert into alerts (received_at, cluster_id, fingerprint, owner_id, server_id, owner_external_id, server_external_id, rule, severity, instance, labels, annotations, started_at, ended_at, last_seen_at, close_reason) \
-           select at, 1, lpad(to_hex(p.n * 8 + k % 5), 16, '0'), p.owner, p.server, p.oe, p.se, \
-             (array['service_down','cpu_threshold_exceeded','load_threshold_exceeded','mem_threshold_exceeded','disk_will_fill_up'])[k % 5 + 1], \
-             case when k % 3 = 0 then 'critical' else 'warning' end, '10.0.0.' || p.se || ':9100', \
-             jsonb_build_object('alertname', 'x', 'cloudnet_owner_id', p.oe, 'cloudnet_server_id', p.se, 'device', 'disk-' || k % 100), \
+           select at, 1, lpad(to_hex(p.n * 8 + k % 5), 16, '0'), p.owner, p.server, p.oe, p.se, rule, severity, p.instance, \
+             jsonb_build_object('alertname', rule, 'severity', severity, 'cloudnet_owner_id', p.oe, 'cloudnet_server_id', p.se, \
+               'instance', p.instance, 'job', 'node', 'device', 'disk-' || (p.n + k % 5) % 10), \
              jsonb_build_object('summary', 'Something is too much on server ' || p.se), at, \
-             case when k % 1000 <> 0 then at + interval '20 minutes' end, at + interval '20 minutes', case when k % 1000 <> 0 then 'resolved' end \
-           from (select k, now() - k * interval '30 seconds' as at from generate_series(1, {ALERTS}) k) x join pairs p on p.n = (k * 7919::bigint) % 4000"
+             case when k % ({size} / 1000) <> 0 then at + interval '20 minutes' end, at + interval '20 minutes', case when k % ({size} / 1000) <> 0 then 'resolved' end \
+           from (select k, now() - k * interval '1 year' / {size} as at, \
+               (array['service_down','cpu_threshold_exceeded','load_threshold_exceeded','mem_threshold_exceeded','disk_will_fill_up'])[k % 5 + 1] as rule, \
+               case when k % 5 = 0 then 'critical' else 'warning' end as severity \
+             from generate_series(1, {size}) k) x join pairs p on p.n = (k * 7919::bigint) % 4000; \
+         insert into alert_heads (cluster_id, fingerprint) select distinct 1, fingerprint from alerts"
     ))
     .await
     .unwrap();
-    for (_, sql) in PEOPLE {
+    for (_, _, sql) in PEOPLE {
         db.batch_execute(sql).await.unwrap();
     }
+    worker::index(app).await.unwrap();
     db.batch_execute("vacuum analyze").await.unwrap();
 }
 
@@ -150,21 +224,28 @@ async fn turns(db: &Client, house: &Router, cookie: &str, path: &str) -> (Durati
         ))
         .await
         .unwrap();
-        for n in 0..REQUESTS + 8 {
-            let begin = Instant::now();
-            let request = Request::get(path)
-                .header(header::COOKIE, format!("prommgr={cookie}"))
-                .header(header::HOST, "localhost");
-            let answer = house.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-            assert_eq!(answer.status(), 200);
-            axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
-            // the first ones make plans anew
-            if n >= 8 {
-                if on { with.push(begin.elapsed()) } else { without.push(begin.elapsed()) }
-            }
-        }
+        let times = ask(house, cookie, path, REQUESTS).await;
+        if on { with.extend(times) } else { without.extend(times) }
     }
     (median(with), median(without))
+}
+
+/// How long each request takes; the first ones, which make plans on every connection, are not told.
+async fn ask(house: &Router, cookie: &str, path: &str, requests: usize) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for n in 0..requests + 16 {
+        let begin = Instant::now();
+        let request = Request::get(path)
+            .header(header::COOKIE, format!("prommgr={cookie}"))
+            .header(header::HOST, "localhost");
+        let answer = house.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
+        if n >= 16 {
+            times.push(begin.elapsed());
+        }
+    }
+    times
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -76,6 +76,16 @@ impl<T> Page<T> {
             items: rows,
         }
     }
+
+    /// A page for which rows were looked for only up to `edge`: the next one goes on there.
+    pub fn up_to<K: Serialize>(mut self, seek: &Seek<K>, edge: K) -> Self {
+        let cursor = serde_json::to_vec(&edge).ok().map(|json| URL_SAFE_NO_PAD.encode(json));
+        match seek {
+            Seek::Before(_) => self.prev = cursor,
+            _ => self.next = cursor,
+        }
+        self
+    }
 }
 
 #[cfg(test)]

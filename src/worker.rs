@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::scope::All;
-use crate::store::{attempts, browsers, health, intake, quarantine, sessions};
+use crate::store::{alerts, attempts, browsers, health, intake, quarantine, sessions};
 
 /// How often Prometheus is asked which servers it reaches.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
 /// How often what is old is forgotten, and what came meanwhile is adopted.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How often new alerts are made findable by their labels and words.
+const INDEX_EVERY: Duration = Duration::from_secs(2);
 /// Held by the instance that works.
 const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
 
@@ -23,7 +25,8 @@ const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
 pub async fn work(app: App, stop: CancellationToken) {
     let mut watch = tokio::time::interval(WATCH_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
-    for clock in [&mut watch, &mut tidy] {
+    let mut index = tokio::time::interval(INDEX_EVERY);
+    for clock in [&mut watch, &mut tidy, &mut index] {
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
@@ -31,6 +34,7 @@ pub async fn work(app: App, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = watch.tick() => ("watch", once(&app, self::watch(&app)).await),
             _ = tidy.tick() => ("tidy", once(&app, self::tidy(&app)).await),
+            _ = index.tick() => ("index", self::index(&app).await),
         };
         if let Err(error) = done {
             tracing::warn!(job, %error, "a job failed; it will be tried again");
@@ -77,6 +81,14 @@ pub async fn watch(app: &App) -> Result<()> {
     } else if !health::fresh(&mut db).await? {
         health::note(&mut db, all, &HashMap::new()).await?;
     }
+    Ok(())
+}
+
+/// Makes new alerts findable. Several instances share the work.
+pub async fn index(app: &App) -> Result<()> {
+    let all = All::operator();
+    let mut db = app.db(all).await?;
+    while alerts::index(&mut db, all).await? > 0 {}
     Ok(())
 }
 

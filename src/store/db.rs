@@ -10,6 +10,10 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnect
 use super::scope::{Scope, Writing};
 use crate::error::Result;
 
+/// What reads of tenants' rows go in. Over months of partitions a plan takes longer to make than to follow, so it is made
+/// once a connection; a statement that is right for some values only does not belong here.
+const READ: &str = "begin read only; set local plan_cache_mode = force_generic_plan";
+
 /// A connection. Its inside is this room's alone.
 ///
 /// One that is bound to somebody's rights is always within a transaction: a read-only one, so that what is
@@ -35,7 +39,7 @@ impl Db {
             setting(&rights.changed)
         );
         let mut db = Self { conn: Some(conn), rights: Some(settings), between: false };
-        db.begin("begin read only").await?;
+        db.begin(READ).await?;
         Ok(db)
     }
 
@@ -95,7 +99,7 @@ impl Db {
             }
         };
         // a connection that was lost meanwhile says so at the next query
-        let _ = self.begin("begin read only").await;
+        let _ = self.begin(READ).await;
         done
     }
 }

@@ -12,7 +12,7 @@ use jiff_diesel::ToDiesel;
 
 use super::episode::{Action, Head, OpenEpisode, Times, decide};
 use super::scope::All;
-use super::{Db, quarantine};
+use super::{Db, alerts, quarantine};
 use crate::error::Result;
 
 /// What Alertmanager says of one alert, ready to be stored.
@@ -282,14 +282,32 @@ async fn close(
 
 /// Gives alerts that carry an owner's or a server's external id to it: of one owner, or of all.
 pub(super) async fn adopt(conn: &mut AsyncPgConnection, owner: Option<i64>) -> Result<usize> {
-    let owned = diesel::sql_query(
-        "update alerts a set owner_id = o.id from owners o \
-         where a.owner_id is null and a.owner_external_id = o.external_id and o.removed_at is null \
-           and ($1 is null or o.id = $1)",
+    #[derive(QueryableByName)]
+    struct Adopted {
+        #[diesel(sql_type = Integer)]
+        cluster_id: i32,
+        #[diesel(sql_type = Text)]
+        fingerprint: String,
+        #[diesel(sql_type = Bigint)]
+        owner_id: i64,
+    }
+    let adopted: Vec<Adopted> = diesel::sql_query(
+        "with adopted as ( \
+           update alerts a set owner_id = o.id from owners o \
+           where a.owner_id is null and a.owner_external_id = o.external_id and o.removed_at is null \
+             and ($1 is null or o.id = $1) \
+           returning a.cluster_id, a.fingerprint, a.owner_id \
+         ) select distinct * from adopted",
     )
     .bind::<Nullable<Bigint>, _>(owner)
-    .execute(conn)
+    .load(conn)
     .await?;
+    let owned = adopted.len();
+    if owned > 0 {
+        let adopted: Vec<_> =
+            adopted.into_iter().map(|row| (row.cluster_id, row.fingerprint, row.owner_id)).collect();
+        alerts::adopt(conn, &adopted).await?;
+    }
     let served = diesel::sql_query(
         "update alerts a set server_id = s.id from servers s \
          where a.owner_id = s.owner_id and a.server_id is null and a.server_external_id = s.external_id \

@@ -21,6 +21,7 @@ pub mod scope;
 pub mod second_factors;
 pub mod servers;
 pub mod sessions;
+mod statement;
 pub mod thresholds;
 pub mod tokens;
 pub mod users;
@@ -33,6 +34,7 @@ use self::connect::connect;
 pub use self::db::Db;
 use self::scope::Writing;
 use deadpool::Runtime;
+use deadpool::managed::QueueMode;
 use diesel::QueryableByName;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Bool, Text};
@@ -64,6 +66,8 @@ impl Store {
         let manager = AsyncDieselConnectionManager::new_with_config(url, config);
         let pool = Pool::builder(manager)
             .max_size(connections)
+            // the one used last knows the most statements
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(5)))
             .create_timeout(Some(Duration::from_secs(5)))

@@ -17,6 +17,7 @@ use super::schema::{
 };
 use super::scope::All;
 use super::servers::Server;
+use super::statement::Prepare;
 use super::thresholds::Threshold;
 use super::{Db, Locked, Store};
 use crate::error::Result;
@@ -250,7 +251,8 @@ pub async fn last_at(db: &mut Db) -> Result<Option<Timestamp>> {
         #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>, deserialize_as = jiff_diesel::NullableTimestamp)]
         at: Option<Timestamp>,
     }
-    let row: Row = diesel::sql_query("select last_published() as at").get_result(db.conn()).await?;
+    let row: Row =
+        diesel::sql_query("select last_published() as at").prepared().get_result(db.conn()).await?;
     Ok(row.at)
 }
 

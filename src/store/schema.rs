@@ -261,6 +261,16 @@ diesel::table! {
         open_received_at -> Nullable<Timestamptz>,
         open_started_at -> Nullable<Timestamptz>,
         last_end -> Nullable<Timestamptz>,
+        findable -> Bool,
+    }
+}
+
+diesel::table! {
+    alert_terms (cluster_id, fingerprint, term) {
+        cluster_id -> Int4,
+        fingerprint -> Text,
+        term -> Text,
+        owner_id -> Int8,
     }
 }
 

@@ -42,6 +42,8 @@ struct AlertsPage {
     to: String,
     filtered: bool,
     rows: Vec<AlertRow>,
+    /// Only so far back was looked for rows; older ones are on the next page.
+    searched_to: Option<When>,
     pager: Pager,
     quarantined: i64,
 }
@@ -122,10 +124,12 @@ pub async fn list(
     let scope = user.scope();
     let filter = filters.filter(&look.zone);
     let at = At { after: filters.after.clone(), before: filters.before.clone() };
-    let found = alerts::list(&mut db, &scope, &filter, &at).await?;
+    let alerts::Found { page: found, searched_to } = alerts::list(&mut db, &scope, &filter, &at).await?;
     let whole = found.prev.is_none() && found.next.is_none();
-    let count = match alerts::count(&mut db, &scope, &filter, MOST_COUNTED + 1).await? {
-        _ if whole => counted(i64::try_from(found.items.len()).unwrap_or_default(), "alert"),
+    let items = i64::try_from(found.items.len()).unwrap_or_default();
+    let count =
+        if whole { Some(items) } else { alerts::count(&mut db, &scope, &filter, MOST_COUNTED + 1).await? };
+    let count = match count {
         None => format!("{SIZE} at a time"),
         Some(count) if count > MOST_COUNTED => format!("more than {} alerts", number(MOST_COUNTED)),
         Some(count) => counted(count, "alert"),
@@ -171,6 +175,7 @@ pub async fn list(
         }),
         filtered: filters.pairs().iter().any(|(_, value)| !value.is_empty()),
         rows: AlertRow::all(&found.items, &look.zone),
+        searched_to: searched_to.map(|at| When::new(at, &look.zone)),
         pager: Pager::new(&found, "/alerts", &filters.pairs(), count),
         quarantined: match user.all() {
             Some(all) => quarantine::count(&mut db, all).await?,

@@ -41,6 +41,8 @@ use crate::auth::{self, User, Zone};
 use crate::error::{Error, Result};
 use crate::store::{Db, alerts as history, changes};
 
+/// Open alerts are counted up to here in the menu.
+const MOST_FIRING: i64 = 9999;
 /// The key of the line that the next page shows once.
 const FLASH_KEY: &str = "flash";
 
@@ -161,7 +163,7 @@ impl Look {
 
     /// The frame for a person.
     pub async fn frame(&self, db: &mut Db, user: &User, session: &Session) -> Result<Frame> {
-        let firing = history::open_count(db, &user.scope()).await?;
+        let firing = history::open_count(db, &user.scope(), MOST_FIRING).await?;
         let pending = match user.all() {
             Some(all) => changes::any(db, all).await?,
             None => false,

@@ -3,6 +3,7 @@
 use crate::alertmanager::{alert, notification};
 use crate::house::House;
 use crate::person::Person;
+use prommgr::worker;
 
 /// Two servers of Nordwind and one of Südstern, and alerts of every kind.
 pub async fn busy() -> (House, i64) {
@@ -33,6 +34,7 @@ pub async fn busy() -> (House, i64) {
                 .summary("whose is it"),
         ])
         .await;
+    worker::index(&house.app).await.unwrap();
     (house, web)
 }
 
@@ -221,4 +223,48 @@ async fn htmx_gets_the_rows_alone() {
     assert!(!part.has("h1") && !part.has("form.filters") && !part.has("header"), "{}", part.text);
     assert_eq!(part.header("vary"), "HX-Request-Type");
     assert_eq!(alice.get("/alerts").await.header("vary"), "HX-Request-Type");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_alerts_have_is_looked_for_page_by_page() {
+    let (house, _) = busy().await;
+    // 600 alerts of a rule, and since then 3,600 episodes of another
+    house
+        .db
+        .batch_execute(
+            "insert into alerts (cluster_id, fingerprint, owner_id, rule, severity, instance, labels, annotations, started_at, ended_at, last_seen_at, close_reason) \
+             select 1, rule || n % 600, 101, rule, 'warning', '', jsonb_build_object('alertname', rule), '{}', at, at, at, 'resolved' \
+             from generate_series(1, 4200) n, \
+               lateral (select case when n > 600 then 'new' else 'old' end as rule, timestamptz '2026-01-01' + n * interval '1 minute' as at) r; \
+             insert into alert_heads (cluster_id, fingerprint) select distinct 1, fingerprint from alerts on conflict do nothing",
+        )
+        .await
+        .unwrap();
+    worker::index(&house.app).await.unwrap();
+    let alice = house.alice();
+    let first = alice.get("/alerts?rule=old").await.expect(200);
+    assert_eq!(first.rows().len(), 0);
+    assert!(first.text().contains("No alert fits among the newer ones."), "{}", first.text());
+    let mut page = first;
+    while page.rows().is_empty() {
+        page = alice.get(&page.attrs("a[rel=next]", "href").remove(0)).await.expect(200);
+    }
+    assert_eq!(page.rows().len(), 50);
+    assert_eq!(found(&alice, "rule=new").await.len(), 50);
+    assert_eq!(found(&alice, "q=alertname%3Dold3").await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_found_by_its_new_name_and_an_adopted_alert_by_its_owner() {
+    let (house, web) = busy().await;
+    let alice = house.alice();
+    let form = [("name", "front"), ("address", "10.0.0.1"), ("port", "9100")];
+    alice.post(&format!("/servers/{web}"), &form).await.expect(303);
+    assert_eq!(found(&alice, "q=front").await, [DOWN, CPU]);
+    let root = house.root();
+    assert_eq!(found(&root, "q=alertname%3Dsomebody_elses").await, ["somebody_elses"]);
+    root.post("/owners", &[("name", "Late"), ("external_id", "99")]).await.expect(303);
+    let late = house.column("select id::text from owners where external_id = '99'").await.remove(0);
+    assert_eq!(found(&root, &format!("owner={late}&q=alertname%3Dsomebody_elses")).await, ["somebody_elses"]);
+    assert_eq!(found(&root, "owner=unassigned&q=whose").await, Vec::<String>::new());
 }

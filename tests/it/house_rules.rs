@@ -163,7 +163,7 @@ const OPERATORS: [(&str, usize); 8] = [
     ("main/tokens.rs", 1),
     ("serve.rs", 1),
     ("web/sso.rs", 2),
-    ("worker.rs", 2),
+    ("worker.rs", 3),
 ];
 
 #[test]

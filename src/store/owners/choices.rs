@@ -10,6 +10,7 @@ use crate::error::{Error, Fields, Result};
 use crate::store::Db;
 use crate::store::schema::owners;
 use crate::store::scope::{All, Scope, Writable, Writing};
+use crate::store::statement::Prepare;
 
 /// Id and name of at most 1,000 owners that may be changed or seen, by name, for a choice.
 pub async fn choices(db: &mut Db, scope: &Scope) -> Result<Vec<(i64, String)>> {
@@ -17,6 +18,7 @@ pub async fn choices(db: &mut Db, scope: &Scope) -> Result<Vec<(i64, String)>> {
         .order((sql::<Text>("lower(owners.name)"), owners::id))
         .limit(1000)
         .select((owners::id, owners::name))
+        .prepared()
         .load(db.conn())
         .await?)
 }
@@ -27,6 +29,7 @@ pub async fn among(db: &mut Db, scope: &Scope, ids: &[i64]) -> Result<Vec<Owner>
         .filter(owners::id.eq_any(ids))
         .order((sql::<Text>("lower(owners.name)"), owners::id))
         .select(Owner::as_select())
+        .prepared()
         .load(db.conn())
         .await?)
 }
@@ -37,6 +40,7 @@ pub async fn suggestions(db: &mut Db, all: All) -> Result<Vec<(String, String)>>
         .order((sql::<Text>("lower(owners.name)"), owners::id))
         .limit(500)
         .select((owners::external_id, owners::name))
+        .prepared()
         .load(db.conn())
         .await?)
 }
@@ -52,6 +56,7 @@ pub async fn named(db: &mut Db, all: All, text: &str) -> Result<Writable<Owner>>
     let mut found: Vec<Owner> = visible(&all.into())
         .filter(owners::external_id.eq(text.to_owned()))
         .select(Owner::as_select())
+        .prepared()
         .load(db.conn())
         .await?;
     if found.is_empty() {
@@ -59,6 +64,7 @@ pub async fn named(db: &mut Db, all: All, text: &str) -> Result<Writable<Owner>>
             .filter(sql::<Bool>("lower(owners.name) = lower(").bind::<Text, _>(text.to_owned()).sql(")"))
             .limit(2)
             .select(Owner::as_select())
+            .prepared()
             .load(db.conn())
             .await?;
     }

@@ -11,7 +11,7 @@ use crate::store::changes::{Actor, note};
 use crate::store::owners::Owner;
 use crate::store::schema::{owners, servers};
 use crate::store::scope::{Scope, Writable, Writing};
-use crate::store::{Db, intake, now, on_constraint, users};
+use crate::store::{Db, alerts, intake, now, on_constraint, users};
 
 const TAKEN: &[(&str, &str, &str)] = &[
     ("servers_address_key", "address", "This owner already has a server with this address, port and job."),
@@ -105,6 +105,9 @@ impl Writable<Server> {
                 intake::adopt(conn, Some(self.owner_id)).await?;
             }
             note(conn, by, Some(self.owner_id), format!("Server {} changed", new.name)).await?;
+            if new.name != self.name {
+                alerts::renamed(conn, self.owner_id, self.id, &new.name).await?;
+            }
             let event = Event::new("server.changed", &new.name).owner(self.owner_id).id(self.id);
             audit::note(conn, by, event.changed(before, after)).await
         })

@@ -27,6 +27,7 @@ use super::audit::{self, Event};
 use super::changes::Actor;
 use super::schema::{memberships, owners, users};
 use super::scope::All;
+use super::statement::Prepare;
 use super::{Db, on_constraint};
 use crate::error::{Error, Fields, Result};
 
@@ -208,6 +209,7 @@ pub struct Identity {
 pub async fn identity(db: &mut Db, id: i64) -> Result<Option<Identity>> {
     Ok(diesel::sql_query("select * from person($1) where id is not null")
         .bind::<Bigint, _>(id)
+        .prepared()
         .get_result(db.conn())
         .await
         .optional()?)

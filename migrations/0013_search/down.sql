@@ -1,0 +1,11 @@
+drop index alert_heads_unfindable_idx;
+alter table alert_heads drop column findable;
+drop table alert_terms;
+drop index alerts_started_idx;
+create index alerts_started_idx on alerts (started_at desc, id desc);
+drop index alerts_open_idx;
+create index alerts_open_idx on alerts (started_at desc, id desc) where ended_at is null;
+drop index alerts_owner_open_idx;
+create index alerts_owner_open_idx on alerts (owner_id) where ended_at is null;
+create index alerts_server_open_idx on alerts (server_id) where ended_at is null;
+drop index alerts_long_idx;

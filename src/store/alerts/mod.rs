@@ -1,0 +1,255 @@
+//! The history of alerts: one row an episode.
+
+mod select;
+mod terms;
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel::sql_types::Bigint;
+use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
+
+use self::select::{Identity, Order, Reach, Wanted};
+use self::terms::Term;
+pub use self::terms::index;
+pub(super) use self::terms::{adopt, renamed};
+use super::Db;
+use super::owners::Owner;
+use super::schema::alerts;
+use super::scope::Scope;
+use super::servers::Server;
+use super::statement::Statement;
+use crate::error::{Error, Result};
+use crate::page::{At, Page, SIZE, Seek};
+
+/// An episode.
+#[derive(Clone, Debug, QueryableByName)]
+#[diesel(table_name = alerts)]
+pub struct Alert {
+    pub id: i64,
+    pub fingerprint: String,
+    pub cluster_id: i32,
+    pub owner_id: Option<i64>,
+    pub server_id: Option<i64>,
+    pub owner_external_id: Option<String>,
+    pub server_external_id: Option<String>,
+    pub rule: String,
+    pub severity: String,
+    pub instance: String,
+    pub labels: serde_json::Value,
+    pub annotations: serde_json::Value,
+    pub generator_url: Option<String>,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub started_at: Timestamp,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    pub ended_at: Option<Timestamp>,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub last_seen_at: Timestamp,
+    pub close_reason: Option<String>,
+}
+
+/// An episode with the names of what it belongs to.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub alert: Alert,
+    /// `None`: unassigned.
+    pub owner: Option<Name>,
+    /// `None`: no server of ours.
+    pub server: Option<Name>,
+}
+
+/// What an owner or a server is called.
+#[derive(Clone, Debug)]
+pub struct Name {
+    pub id: i64,
+    pub name: String,
+    /// It was removed meanwhile: there is no page of it.
+    pub removed: bool,
+}
+
+/// Which episodes by their state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    All,
+    Open,
+    Closed,
+}
+
+/// Whose episodes, within the scope.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Whose {
+    #[default]
+    Any,
+    Unassigned,
+    Owner(i64),
+}
+
+/// What the history is narrowed to. Empty texts narrow nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub state: State,
+    pub rule: String,
+    pub severity: String,
+    pub owner: Whose,
+    pub server: Option<i64>,
+    /// Episodes that were open at or after this moment.
+    pub from: Option<Timestamp>,
+    /// Episodes that began before this moment.
+    pub to: Option<Timestamp>,
+    /// Labels as `name=value`, and beginnings of words of labels, annotations and server's names; all must hold.
+    pub q: String,
+}
+
+/// Alerts with a searched term, up to which each of them is asked for its episodes.
+const FEW: i64 = 500;
+/// Rows that a page is looked for in where that many alerts have what was searched for.
+const WALK: i64 = 3000;
+
+/// A page of the history.
+#[derive(Debug)]
+pub struct Found {
+    pub page: Page<Named>,
+    /// Only episodes back to this start were looked through; the next page goes on there.
+    pub searched_to: Option<Timestamp>,
+}
+
+/// Episodes, the newest start first.
+pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Found> {
+    let seek = at.seek::<(Timestamp, i64)>();
+    let (order, beyond) = match &seek {
+        Seek::Start => (Order::Newest, None),
+        Seek::After(key) => (Order::Newest, Some(*key)),
+        Seek::Before(key) => (Order::Oldest, Some(*key)),
+    };
+    let reach = Reach::of(scope, filter.owner);
+    let wanted = Wanted { beyond, ..Wanted::new(reach, filter, order, SIZE as i64 + 1) };
+    let wanted = narrowed(db, wanted).await?;
+    let edge = wanted.within;
+    let rows = wanted.rows(db).await?;
+    let full = rows.len() > SIZE;
+    let page = Page::new(rows, &seek, |named| (named.alert.started_at, named.alert.id));
+    Ok(match edge {
+        Some(edge) if !full => Found { page: page.up_to(&seek, edge), searched_to: Some(edge.0) },
+        _ => Found { page, searched_to: None },
+    })
+}
+
+/// With what is searched for as alerts or, where many have it, as conditions on the next rows of the walk.
+async fn narrowed<'a>(db: &mut Db, mut wanted: Wanted<'a>) -> Result<Wanted<'a>> {
+    let filter = wanted.filter;
+    let mut terms = Term::typed(&filter.q);
+    for (name, value) in [("alertname", &filter.rule), ("severity", &filter.severity)] {
+        if !value.is_empty() {
+            terms.push(Term::label(name, value));
+        }
+    }
+    if terms.is_empty() || wanted.reach.is_empty() {
+        return Ok(wanted);
+    }
+    let mut few: Option<HashSet<Identity>> = None;
+    for term in terms {
+        let found = term.identities(db, &wanted.reach, FEW + 1).await?;
+        if i64::try_from(found.len()).is_ok_and(|found| found > FEW) {
+            wanted.terms.push(term);
+            continue;
+        }
+        let found: HashSet<Identity> = found.into_iter().collect();
+        few = Some(match few {
+            None => found,
+            Some(before) => before.intersection(&found).cloned().collect(),
+        });
+    }
+    match few {
+        Some(few) => wanted.identities = Some(few.into_iter().collect()),
+        None => wanted.within = wanted.edge(db, WALK).await?,
+    }
+    Ok(wanted)
+}
+
+/// The episode.
+pub async fn find(db: &mut Db, scope: &Scope, id: i64) -> Result<Named> {
+    select::by_id(db, scope, id).await?.ok_or(Error::NotFound)
+}
+
+/// Open episodes, critical ones first, then the longest; at most `limit`.
+pub async fn worst(
+    db: &mut Db,
+    scope: &Scope,
+    owner: Option<&Owner>,
+    server: Option<&Server>,
+    limit: i64,
+) -> Result<Vec<Named>> {
+    let filter = beside(State::Open, owner, server);
+    Wanted::new(Reach::of(scope, filter.owner), &filter, Order::Worst, limit).rows(db).await
+}
+
+/// Closed episodes, the newest start first; at most `limit`.
+pub async fn newest_closed(
+    db: &mut Db,
+    scope: &Scope,
+    owner: Option<&Owner>,
+    server: Option<&Server>,
+    limit: i64,
+) -> Result<Vec<Named>> {
+    let filter = beside(State::Closed, owner, server);
+    let wanted = Wanted::new(Reach::of(scope, filter.owner), &filter, Order::Newest, limit);
+    wanted.rows(db).await
+}
+
+fn beside(state: State, owner: Option<&Owner>, server: Option<&Server>) -> Filter {
+    let owner = owner.map(|owner| owner.id).or(server.map(|server| server.owner_id));
+    Filter {
+        state,
+        owner: owner.map_or(Whose::Any, Whose::Owner),
+        server: server.map(|server| server.id),
+        ..Filter::default()
+    }
+}
+
+/// Other episodes of the same alert, the newest first; at most `limit`.
+pub async fn siblings(db: &mut Db, scope: &Scope, alert: &Alert, limit: i64) -> Result<Vec<Named>> {
+    let filter = Filter::default();
+    let wanted = Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Newest, limit);
+    let identities = Some(vec![(alert.cluster_id, alert.fingerprint.clone())]);
+    Wanted { identities, except: Some(alert.id), ..wanted }.rows(db).await
+}
+
+/// How many open episodes the scope may see, up to `limit`.
+pub async fn open_count(db: &mut Db, scope: &Scope, limit: i64) -> Result<i64> {
+    let filter = Filter { state: State::Open, ..Filter::default() };
+    Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Newest, limit).number(db).await
+}
+
+/// How many open critical and other episodes the scope may see.
+pub async fn open_by_severity(db: &mut Db, scope: &Scope) -> Result<(i64, i64)> {
+    #[derive(QueryableByName)]
+    struct Counts {
+        #[diesel(sql_type = Bigint)]
+        critical: i64,
+        #[diesel(sql_type = Bigint)]
+        other: i64,
+    }
+    let filter = Filter { state: State::Open, ..Filter::default() };
+    let wanted = Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Newest, i64::MAX);
+    if wanted.reach.is_empty() {
+        return Ok((0, 0));
+    }
+    let mut statement = Statement::new(
+        "select count(*) filter (where a.severity = 'critical') as critical, \
+         count(*) filter (where a.severity <> 'critical') as other from ",
+    );
+    wanted.source(&mut statement, "a.severity, a.started_at, a.id", 0);
+    let counts: Counts = statement.get_result(db.conn()).await?;
+    Ok((counts.critical, counts.other))
+}
+
+/// Counts what the filter leaves, up to `limit`, where that is cheap: `None` with what has to be searched for.
+pub async fn count(db: &mut Db, scope: &Scope, filter: &Filter, limit: i64) -> Result<Option<i64>> {
+    if !(filter.q.trim().is_empty() && filter.rule.is_empty() && filter.severity.is_empty()) {
+        return Ok(None);
+    }
+    let wanted = Wanted::new(Reach::of(scope, filter.owner), filter, Order::Newest, limit);
+    Ok(Some(wanted.number(db).await?))
+}
