@@ -62,7 +62,7 @@ pub async fn people(world: &World) {
     browser.says("Your password is set.").await;
     browser.go("/owners").await;
     browser.press_in("tbody", "Nordwind").await;
-    browser.press("members").await;
+    browser.press("manage").await;
     browser.says("Members of Nordwind").await;
     browser.press("Invite").await;
     assert!(browser.complaint("Whom").await.starts_with("Say whom it is for"));
@@ -73,6 +73,10 @@ pub async fn people(world: &World) {
     browser.press("Members of Nordwind").await;
     browser.says("Emil from accounting").await;
     look_at(browser, "members-manager").await;
+    browser.press("Revoke the invitation for Emil from accounting…").await;
+    browser.says("Revoke the invitation for Emil from accounting?").await;
+    look_at(browser, "invitation-dialog").await;
+    browser.press("Cancel").await;
     browser.press("Actions for dora").await;
     browser.press("Leave…").await;
     browser.says("Leave Nordwind?").await;
@@ -95,11 +99,12 @@ pub async fn people(world: &World) {
     browser.fill("The password, once more", PASSWORD).await;
     browser.press("Join as viewer").await;
     browser.says("You are viewer of Nordwind now.").await;
-    browser.press("members").await;
+    browser.press("list").await;
     browser.reads("tbody .through", &["dora", "emil"]).await;
     look_at(browser, "members-viewer").await;
     browser.go(&invitation).await;
-    browser.says("Not found").await;
+    browser.says("This link does not work").await;
+    look_at(browser, "link-used").await;
     log_out(browser, "emil").await;
     log_in(browser, PASSWORD).await;
     browser.at("/").await;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -25,18 +25,18 @@ struct StepPage {
 
 /// `GET /login/second-factor`. Only after the right password.
 pub async fn form(State(app): State<App>, session: Session, look: Look) -> Result<Response> {
-    match half(&app, &session).await? {
+    match half(&app, &session, &look).await? {
         Ok(_) => page(&look, &session, StatusCode::OK, &Fields::default(), None).await,
         Err(away) => Ok(away),
     }
 }
 
 /// Half a login, or where to go without.
-async fn half(app: &App, session: &Session) -> Result<Result<HalfLogin, Response>> {
+async fn half(app: &App, session: &Session, look: &Look) -> Result<Result<HalfLogin, Response>> {
     Ok(match half_login::waiting(app, session).await? {
         Waiting::Yes(half) => Ok(half),
         // there is nothing to come back to here
-        Waiting::No => Err(Redirect::to("/login").into_response()),
+        Waiting::No => Err(look.to_login(&Method::GET, &Uri::default())),
         Waiting::Over { next } => {
             Err(to_login(session, &next, "That took too long, or something has changed. Log in again.")
                 .await?)
@@ -81,7 +81,7 @@ pub async fn answer(
     browser: Browser,
     Form(form): Form<Codes>,
 ) -> Result<Response> {
-    let half = match half(&app, &session).await? {
+    let half = match half(&app, &session, &look).await? {
         Ok(half) => half,
         Err(away) => return Ok(away),
     };
@@ -144,8 +144,7 @@ fn message(answer: Answer, field: &str, text: &str) -> String {
         }
         _ if field == "recovery_code" => "This is none of your recovery codes, or it was used.",
         _ => {
-            "This is not what the app shows now. If it is, look whether it is the entry for this prommgr, and whether \
-             your phone sets its clock by itself: codes depend on the time."
+            "This is not what the app shows now. Is it the entry for this prommgr, and is the clock of the phone right?"
         }
     };
     said.to_owned()

@@ -32,10 +32,15 @@ impl When {
             ago,
         }
     }
+
+    /// The time of day, for what is near: `14:05`.
+    pub fn clock(&self) -> &str {
+        self.exact.get(11..16).unwrap_or_default()
+    }
 }
 
-/// A length of time that is still to come, by the nearest whole unit: a link that is open for a week expires `in 7 days`,
-/// also a second later. `static/app.js` says the same.
+/// A length of time that is still to come, by the nearest whole unit: a link that is open for a week expires
+/// `in 7 days`, also a second later. `static/app.js` says the same.
 fn in_nearest(seconds: i64) -> String {
     let unit = match seconds {
         ..60 => 1,
