@@ -33,7 +33,10 @@ impl Look {
         // a link that is used up and one that was guessed look alike
         let gone = links::gone(&self.path).filter(|_| status == StatusCode::NOT_FOUND);
         let (title, message) = match gone {
-            Some(why) => ("This link does not work", why.to_owned()),
+            Some(why) => {
+                let used = if frame.is_none() { " If it was you who used it, log in." } else { "" };
+                ("This link does not work", format!("{why}{used}"))
+            }
             None => (error.title(), error.message()),
         };
         let page = ErrorPage {

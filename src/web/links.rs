@@ -116,16 +116,12 @@ pub async fn choose_password(
 /// never was one. `None`: the path is no such link.
 pub(super) fn gone(path: &str) -> Option<&'static str> {
     if path.starts_with("/join/") {
-        Some(
-            "It was used or revoked, or it has expired. Ask whoever gave it to you for another one; if you have joined by it already, log in.",
-        )
+        Some("It was used or revoked, or it has expired. Ask whoever gave it to you for another one.")
     } else if path.starts_with("/password/") {
-        Some(
-            "It was used already, or it has expired. Ask whoever gave it to you for another one; if you have chosen a password by it, log in.",
-        )
+        Some("It was used already, or it has expired. Ask whoever gave it to you for another one.")
     } else if path.starts_with("/setup/") {
         Some(
-            "It was used already, or it has expired: it works once, for a day. While nobody can log in, prommgr prints another one whenever it starts; else log in.",
+            "It was used already, or it has expired: it works once, for a day. While nobody can log in, prommgr prints another one whenever it starts.",
         )
     } else {
         None

@@ -70,6 +70,9 @@ pub async fn people(world: &World) {
     browser.press("Invite").await;
     browser.says("Invitation to Nordwind").await;
     let invitation = link(browser).await;
+    // the script says what the server said
+    browser.script("document.querySelector('time.ago').textContent = '?'; document.dispatchEvent(new Event('visibilitychange'))", json!([])).await;
+    browser.reads("time.ago", &["in 7 days"]).await;
     browser.press("Members of Nordwind").await;
     browser.says("Emil from accounting").await;
     look_at(browser, "members-manager").await;
@@ -106,6 +109,23 @@ pub async fn people(world: &World) {
     browser.says("This link does not work").await;
     look_at(browser, "link-used").await;
     log_out(browser, "emil").await;
+
+    // somebody whom nobody has added to an owner yet
+    log_in(browser, PASSWORD).await;
+    browser.at("/").await;
+    browser.go("/users/new").await;
+    browser.fill("Name", "frida").await;
+    browser.press("Add user").await;
+    browser.says("frida is added").await;
+    let password = link(browser).await;
+    log_out(browser, "root").await;
+    browser.go(&password).await;
+    browser.fill("Password", PASSWORD).await;
+    browser.fill("Password, once more", PASSWORD).await;
+    browser.press("Set password").await;
+    browser.says("You belong to no owner yet").await;
+    look_at(browser, "dashboard-nothing").await;
+    log_out(browser, "frida").await;
     log_in(browser, PASSWORD).await;
     browser.at("/").await;
     quiet(browser, &["422 (Unprocessable", "404 (Not Found)"]).await;
