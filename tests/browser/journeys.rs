@@ -568,7 +568,7 @@ pub async fn every_page(world: &World) {
         [("view-looking", "/view"), ("account-looking", "/account"), ("missing-looking", "/servers/999")]
     {
         browser.go(path).await;
-        browser.says("You look as Nordwind and can change nothing, until").await;
+        browser.reads(".looking b", &["Nordwind"]).await;
         look_at(browser, name).await;
     }
     browser.press("Stop").await;
