@@ -86,7 +86,8 @@ async fn main() {
         fill(&db, &app, size).await;
         let house = router(app.clone());
         for (name, who, _) in PEOPLE {
-            let id: i64 = db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
+            let id: i64 =
+                db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
             let cookie = session_of(&app, id).await;
             for (what, path) in pages(&db, size).await {
                 let mut times = ask(&house, &cookie, &path, ASKED).await;
@@ -107,7 +108,9 @@ async fn main() {
         embedded.stop().await.unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
-    println!("\n| the history page, {COMPARED} alerts | with policies | without | ratio | with the transaction too |");
+    println!(
+        "\n| the history page, {COMPARED} alerts | with policies | without | ratio | with the transaction too |"
+    );
     println!("|---|---|---|---|---|");
     for line in costs {
         println!("{line}");
@@ -118,7 +121,10 @@ async fn main() {
 async fn pages(db: &Client, size: i64) -> Vec<(&'static str, String)> {
     let deep = (size * 9 / 10).min(450_000);
     let row = db
-        .query_one("select started_at::text, id from alerts order by started_at desc, id desc offset $1 limit 1", &[&deep])
+        .query_one(
+            "select started_at::text, id from alerts order by started_at desc, id desc offset $1 limit 1",
+            &[&deep],
+        )
         .await
         .unwrap();
     let started: jiff::Timestamp = row.get::<_, String>(0).parse().unwrap();

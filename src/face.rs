@@ -61,20 +61,43 @@ pub async fn whole(request: Request, next: Next) -> Result<Response, Error> {
     Ok(next.run(Request::from_parts(parts, axum::body::Body::from(body))).await)
 }
 
+/// Beside an error of a page, the frame of who is signed in, for [`dress`]. What comes from further out, and what
+/// is wrong with the database, has none.
+pub async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let mut response = next.run(Request::from_parts(head.clone(), body)).await;
+    let status = response.status();
+    let known = ![StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
+    if known
+        && is_bare(&response)
+        && !is_for_programs(head.uri.path())
+        && let Ok(frame) = web::Frame::around(&app, head).await
+    {
+        response.extensions_mut().insert(frame);
+    }
+    response
+}
+
+/// Whether it is an error that has no page yet.
+fn is_bare(response: &Response) -> bool {
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error())
+        && !response.headers().contains_key(header::CONTENT_TYPE)
+}
+
 /// Gives errors their face, and logs them.
 pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let uri = request.uri().clone();
-    let look = web::Look::of(request.headers(), &uri, app.config().public_url.scheme() == "https");
+    let look = web::Look::of(request.headers(), &uri, app.config());
     let mut response = next.run(request).await;
     let status = response.status();
     let error = response.extensions_mut().remove::<Arc<Error>>();
-    // errors of layers and of the router itself come bare
-    let bare = (status.is_client_error() || status.is_server_error())
-        && !response.headers().contains_key(header::CONTENT_TYPE);
+    let frame = response.extensions_mut().remove::<web::Frame>();
     let error = match error {
         Some(error) => error,
-        None if bare
+        // errors of layers and of the router itself come bare
+        None if is_bare(&response)
             || status == StatusCode::FORBIDDEN
                 && response.extensions().get::<tower_http::csrf::ProtectionError>().is_some() =>
         {
@@ -99,7 +122,7 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
     } else if matches!(*error, Error::Unauthorized) {
         look.to_login(&method, &uri)
     } else {
-        look.error_page(status, error.title(), &error.message(), reference)
+        look.error_page(frame, status, &error, reference)
     };
     for (name, value) in kept {
         dressed.headers_mut().append(name, value);

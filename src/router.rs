@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, Request, StatusCode, header};
+use axum::http::{HeaderName, Request, StatusCode, Uri, header};
 use axum::middleware;
+use axum::response::Redirect;
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -52,16 +53,37 @@ pub struct Route {
     /// The methods it takes.
     pub methods: &'static [&'static str],
     pub door: Door,
-    /// Unsafe methods ask for the password again when it was last given a while ago.
-    pub sudo: bool,
+    /// Unsafe methods ask for the password again when it was last given a while ago: for what, as people read it.
+    pub sudo: Option<&'static str>,
+    /// The page with its form, where that is not the nearest page above it.
+    form: Option<&'static str>,
     handler: MethodRouter<App>,
 }
 
 impl Route {
     /// With [`Route::sudo`].
     #[must_use]
-    fn sudo(self) -> Self {
-        Self { sudo: true, ..self }
+    fn sudo(self, act: &'static str) -> Self {
+        Self { sudo: Some(act), ..self }
+    }
+
+    /// With [`Route::form`].
+    #[must_use]
+    fn form(self, page: &'static str) -> Self {
+        Self { form: Some(page), ..self }
+    }
+
+    /// Where a GET of a route leads that only takes a form: to the page that holds it. `None`: it is a page itself, or
+    /// not for people.
+    fn page(&self, pages: &[&'static str]) -> Option<&'static str> {
+        if self.methods.contains(&"GET") || face::is_for_programs(self.path) {
+            return None;
+        }
+        let above = |page: &str| {
+            page == "/" || self.path.strip_prefix(page).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let nearest = pages.iter().copied().filter(|page| above(page)).max_by_key(|page| page.len());
+        self.form.or(nearest)
     }
 }
 
@@ -73,7 +95,7 @@ const BOTH: &[&str] = &["GET", "POST"];
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     use Door::{Admin, Client, Open, User, Webhook};
-    let route = |path, methods, door, handler| Route { path, methods, door, sudo: false, handler };
+    let route = |path, methods, door, handler| Route { path, methods, door, sudo: None, form: None, handler };
     vec![
         route("/",                           GET,  User,    get(dashboard::show)),
         route("/login",                      BOTH, Open,    get(login::form).post(login::log_in)),
@@ -90,11 +112,11 @@ pub fn routes() -> Vec<Route> {
         route("/account/password",           BOTH, User,    get(account::password).post(account::change_password)),
         route("/account/sessions/others/end",   POST, User, post(sessions::end_others)),
         route("/account/sessions/{handle}/end", POST, User, post(sessions::end)),
-        route("/account/tokens",             BOTH, User,    get(tokens::list).post(tokens::create)).sudo(),
+        route("/account/tokens",             BOTH, User,    get(tokens::list).post(tokens::create)).sudo("make a token"),
         route("/account/tokens/new",         GET,  User,    get(tokens::new)),
-        route("/account/tokens/{id}/revocation", POST, User, post(tokens::revoke)).sudo(),
-        route("/account/identity",           BOTH, User,    get(sso::identity).post(sso::add)).sudo(),
-        route("/account/identity/removal",   POST, User,    post(sso::remove)).sudo(),
+        route("/account/tokens/{id}/revocation", POST, User, post(tokens::revoke)).sudo("revoke a token"),
+        route("/account/identity",           BOTH, User,    get(sso::identity).post(sso::add)).sudo("link your account"),
+        route("/account/identity/removal",   POST, User,    post(sso::remove)).sudo("unlink your account"),
         route("/owners",                     BOTH, User,    get(owners::list).post(owners::create)),
         route("/owners/new",                 GET,  Admin,   get(owners::new)),
         route("/owners/{id}",                BOTH, User,    get(owners::show).post(owners::update)),
@@ -102,22 +124,22 @@ pub fn routes() -> Vec<Route> {
         route("/owners/{id}/removal",        POST, Admin,   post(owners::remove)),
         route("/owners/{id}/restoration",    POST, Admin,   post(owners::restore)),
         route("/owners/{id}/members",        GET,  User,    get(members::list)),
-        route("/owners/{id}/members/{user}", POST, User,    post(members::change)).sudo(),
-        route("/owners/{id}/members/{user}/removal", POST, User, post(members::remove)).sudo(),
-        route("/owners/{id}/invitations",    POST, User,    post(members::invite)).sudo(),
-        route("/owners/{id}/invitations/{link}/revocation", POST, User, post(members::revoke)).sudo(),
-        route("/users",                      BOTH, Admin,   get(users::list).post(users::create)).sudo(),
+        route("/owners/{id}/members/{user}", POST, User,    post(members::change)).sudo("change a member's role"),
+        route("/owners/{id}/members/{user}/removal", POST, User, post(members::remove)).sudo("remove a member"),
+        route("/owners/{id}/invitations",    POST, User,    post(members::invite)).sudo("invite somebody").form("/owners/{id}/members"),
+        route("/owners/{id}/invitations/{link}/revocation", POST, User, post(members::revoke)).sudo("revoke an invitation").form("/owners/{id}/members"),
+        route("/users",                      BOTH, Admin,   get(users::list).post(users::create)).sudo("add a user"),
         route("/users/new",                  GET,  Admin,   get(users::new)),
-        route("/users/{id}",                 BOTH, Admin,   get(users::show).post(users::rename)).sudo(),
-        route("/users/{id}/admin",           POST, Admin,   post(users::set_admin)).sudo(),
-        route("/users/{id}/enabled",         POST, Admin,   post(users::set_enabled)).sudo(),
-        route("/users/{id}/password",        POST, Admin,   post(users::make_link)).sudo(),
-        route("/users/{id}/logout",          POST, Admin,   post(users::end_sessions)).sudo(),
-        route("/users/{id}/second-factor/removal", POST, Admin, post(users::reset_second_factor)).sudo(),
-        route("/users/{id}/removal",         POST, Admin,   post(users::remove)).sudo(),
-        route("/users/{id}/memberships",     POST, Admin,   post(users::join)).sudo(),
-        route("/users/{id}/memberships/{owner}", POST, Admin, post(users::set_role)).sudo(),
-        route("/users/{id}/memberships/{owner}/removal", POST, Admin, post(users::leave)).sudo(),
+        route("/users/{id}",                 BOTH, Admin,   get(users::show).post(users::rename)).sudo("rename a user"),
+        route("/users/{id}/admin",           POST, Admin,   post(users::set_admin)).sudo("change who is an admin"),
+        route("/users/{id}/enabled",         POST, Admin,   post(users::set_enabled)).sudo("disable or enable a user"),
+        route("/users/{id}/password",        POST, Admin,   post(users::make_link)).sudo("make a link to choose a password by"),
+        route("/users/{id}/logout",          POST, Admin,   post(users::end_sessions)).sudo("end a user's sessions"),
+        route("/users/{id}/second-factor/removal", POST, Admin, post(users::reset_second_factor)).sudo("reset a second factor"),
+        route("/users/{id}/removal",         POST, Admin,   post(users::remove)).sudo("remove a user"),
+        route("/users/{id}/memberships",     POST, Admin,   post(users::join)).sudo("add a member"),
+        route("/users/{id}/memberships/{owner}", POST, Admin, post(users::set_role)).sudo("change a member's role"),
+        route("/users/{id}/memberships/{owner}/removal", POST, Admin, post(users::leave)).sudo("remove a member"),
         route("/servers",                    BOTH, User,    get(servers::list).post(servers::create)),
         route("/servers/new",                GET,  User,    get(servers::new)),
         route("/servers/{id}",               BOTH, User,    get(servers::show).post(servers::update)),
@@ -135,10 +157,10 @@ pub fn routes() -> Vec<Route> {
         route("/audit",                      GET,  User,    get(audit::list)),
         route("/audit.csv",                  GET,  User,    get(audit::csv)),
         route("/audit.json",                 GET,  User,    get(audit::json)),
-        route("/account/second-factor",      BOTH, User,    get(second_factors::show).post(second_factors::begin)).sudo(),
-        route("/account/second-factor/confirmation",   POST, User, post(second_factors::confirm)).sudo(),
-        route("/account/second-factor/recovery-codes", POST, User, post(second_factors::renew_codes)).sudo(),
-        route("/account/second-factor/removal",        POST, User, post(second_factors::remove)).sudo(),
+        route("/account/second-factor",      BOTH, User,    get(second_factors::show).post(second_factors::begin)).sudo("set up a second factor"),
+        route("/account/second-factor/confirmation",   POST, User, post(second_factors::confirm)).sudo("turn on the second factor"),
+        route("/account/second-factor/recovery-codes", POST, User, post(second_factors::renew_codes)).sudo("make new recovery codes"),
+        route("/account/second-factor/removal",        POST, User, post(second_factors::remove)).sudo("turn off the second factor"),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
         route("/api/v1/me",                  GET,  Client,  get(api::me::show)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),
@@ -150,6 +172,13 @@ pub fn routes() -> Vec<Route> {
 
 fn webhook() -> MethodRouter<App> {
     post(api::webhook::alertmanager).layer(DefaultBodyLimit::disable())
+}
+
+/// A route's path with the parts of one that lies below it or beside it.
+fn filled(route: &str, path: &str) -> String {
+    let parts = route.split('/').zip(path.split('/'));
+    let parts = parts.map(|(name, part)| if name.starts_with('{') { part } else { name });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The whole house.
@@ -166,21 +195,32 @@ pub fn router(app: App) -> Router {
     let csrf = CsrfLayer::new();
     let csrf = csrf.clone().add_trusted_origin(origin).unwrap_or(csrf);
     let (mut people, mut programs) = (Router::new(), Router::new());
-    for route in routes() {
+    let all = routes();
+    let pages: Vec<_> =
+        all.iter().filter(|route| route.methods.contains(&"GET")).map(|route| route.path).collect();
+    for route in all {
+        let page = route.page(&pages);
         if face::is_for_programs(route.path) {
             programs = programs.route(route.path, route.handler);
-        } else {
-            let ask = middleware::from_fn_with_state(app.clone(), web::sudo::ask);
-            let handler = if route.sudo { route.handler.route_layer(ask) } else { route.handler };
-            people = people.route(route.path, handler);
+            continue;
         }
+        let mut handler = route.handler;
+        if let Some(act) = route.sudo {
+            let sudo = web::sudo::Sudo { app: app.clone(), act };
+            handler = handler.route_layer(middleware::from_fn_with_state(sudo, web::sudo::ask));
+        }
+        if let Some(page) = page {
+            handler = handler.get(async move |uri: Uri| Redirect::to(&filled(page, uri.path())));
+        }
+        people = people.route(route.path, handler);
     }
     people
+        .fallback(async || crate::error::Error::NotFound)
         .layer(middleware::from_fn(face::whole))
+        .layer(middleware::from_fn_with_state(app.clone(), face::frame))
         .layer(sessions)
         .layer(csrf)
         .merge(programs)
-        .fallback(async || crate::error::Error::NotFound)
         .layer(DefaultBodyLimit::max(face::FORM_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIME_LIMIT))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {

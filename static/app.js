@@ -5,7 +5,7 @@
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `tz=${zone}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
 
-  // In the server's words (src/web/view.rs).
+  // In the server's words (src/web/view/times.rs).
   const plural = (n, unit) => `${n} ${unit}${n === 1 ? "" : "s"}`;
   const lasted = (s) => {
     if (s < 60) return plural(s, "second");
@@ -13,15 +13,19 @@
     if (s < 86400) return s % 3600 < 60 ? plural(Math.floor(s / 3600), "hour") : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
     return s < 31536000 ? plural(Math.floor(s / 86400), "day") : plural(Math.floor(s / 31536000), "year");
   };
+  const inNearest = (s) => {
+    const unit = s < 60 ? 1 : s < 86400 ? 60 : s < 31536000 ? 86400 : 31536000;
+    return lasted(Math.round(s / unit) * unit);
+  };
   const ago = (iso) => {
-    const seconds = Math.floor((Date.now() - Date.parse(iso)) / 1000);
-    if (!(seconds >= 0)) return null;
+    const seconds = Math.floor(Date.now() / 1000) - Math.floor(Date.parse(iso) / 1000);
+    if (seconds < 0) return `in ${inNearest(-seconds)}`;
     return seconds < 5 ? "just now" : `${lasted(seconds)} ago`;
   };
   const refresh = () => {
     for (const time of document.querySelectorAll("time.ago[datetime]")) {
       const text = ago(time.dateTime);
-      if (text && text !== time.textContent) time.textContent = text;
+      if (text !== time.textContent) time.textContent = text;
     }
   };
   setInterval(() => document.hidden || refresh(), 30000);

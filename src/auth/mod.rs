@@ -119,6 +119,11 @@ impl User {
         self.read_only && self.view.is_some()
     }
 
+    /// `Forbidden` while an admin is looking as a customer: the page holds nothing but what would be refused.
+    pub fn as_themselves(&self) -> Result<()> {
+        if self.looks_as_customer() { Err(Error::Forbidden) } else { Ok(()) }
+    }
+
     /// What this person may see.
     pub fn scope(&self) -> Scope {
         if self.who.admin { All::admin().into() } else { Scope::of(self.who.sees.as_slice()) }

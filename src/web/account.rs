@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::{self, Themselves, User};
 use crate::error::{Error, Fields, Result};
 use crate::face::Form;
-use crate::store::{owners, sessions, tokens, users};
+use crate::store::{owners, second_factors, sessions, tokens, users};
 
 /// Where the zones are that people live in; the rest of the database are older names of the same.
 const REGIONS: [&str; 10] = [
@@ -45,6 +45,8 @@ struct AccountPage {
     has_password: bool,
     /// What people call the provider, where there is one.
     sso: Option<String>,
+    /// Whether logins ask for it.
+    second_factor: bool,
     /// `3 tokens`
     tokens: String,
     /// Without a zone of their own.
@@ -127,6 +129,7 @@ async fn page(
     let mut door = app.door().await?;
     let tokens = tokens::of(&mut door, me.id()).await?.len();
     let all = sessions::of(&mut door, me.id()).await?;
+    let factor = second_factors::of(&mut door, &app.config().vault, me.id()).await?;
     drop(door);
     let mut db = app.db(me).await?;
     let owners = owners::among(&mut db, &me.scope(), me.owners()).await?;
@@ -140,6 +143,7 @@ async fn page(
         may_change: !user.looks_as_customer(),
         has_password: me.has_password(),
         sso: app.sso().map(|provider| provider.name().to_owned()),
+        second_factor: factor.enabled_at.is_some(),
         tokens: counted(i64::try_from(tokens).unwrap_or_default(), "token"),
         by_browser: me.time_zone().is_empty(),
         utc: me.time_zone() == "UTC",
@@ -200,6 +204,7 @@ impl PasswordPage {
 
 /// `GET /account/password`
 pub async fn password(State(app): State<App>, user: User, session: Session, look: Look) -> Result<Response> {
+    user.as_themselves()?;
     let frame = look.frame(&mut app.db(&user).await?, &user, &session).await?;
     look.page(StatusCode::OK, &PasswordPage::new(frame, &user, &Fields::default()))
 }

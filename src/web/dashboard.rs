@@ -34,6 +34,10 @@ struct DashboardPage {
     pending: String,
     /// Empty: done, or not for this person.
     steps: Vec<Step>,
+    /// The login name of somebody who belongs to no owner, and so sees nothing.
+    stranded: Option<String>,
+    /// Has no server yet, and may add one.
+    may_begin: bool,
 }
 
 struct Step {
@@ -67,6 +71,8 @@ pub async fn show(
         wrong_more: critical + other - i64::try_from(wrong.len()).unwrap_or_default(),
         wrong: AlertRow::all(&wrong, &look.zone),
         newest: AlertRow::all(&newest, &look.zone),
+        stranded: (!user.is_admin() && user.owners().is_empty()).then(|| user.name().to_owned()),
+        may_begin: total == 0 && !user.is_admin() && user.changes_something(),
         pending: waiting(&mut db, &user).await?,
         steps: steps(&mut db, &user, total).await?,
         frame: look.frame(&mut db, &user, &session).await?,

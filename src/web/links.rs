@@ -112,6 +112,22 @@ pub async fn choose_password(
     }
 }
 
+/// What is said of a one-time link that does not work, and what to do: the same whether it is used, has expired, or
+/// never was one. `None`: the path is no such link.
+pub(super) fn gone(path: &str) -> Option<&'static str> {
+    if path.starts_with("/join/") {
+        Some("It was used or revoked, or it has expired. Ask whoever gave it to you for another one.")
+    } else if path.starts_with("/password/") {
+        Some("It was used already, or it has expired. Ask whoever gave it to you for another one.")
+    } else if path.starts_with("/setup/") {
+        Some(
+            "It was used already, or it has expired: it works once, for a day. While nobody can log in, prommgr prints another one whenever it starts.",
+        )
+    } else {
+        None
+    }
+}
+
 /// Whether a new password was typed the same twice.
 pub(super) fn same(password: &str, again: &str) -> Result<()> {
     if password == again {

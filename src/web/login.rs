@@ -17,6 +17,8 @@ use crate::face::{Form, Path, Query};
 use crate::store::sessions;
 use crate::store::users::{self, NewUser};
 
+const ENDED: &str = "Your session has ended, so nothing was done. Log in again, then go on where you were.";
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
@@ -28,10 +30,12 @@ struct LoginPage {
 }
 
 /// Where to go after the login.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub struct Next {
-    #[serde(default)]
     next: String,
+    /// Not empty: somebody sent a form who was no longer signed in.
+    ended: String,
 }
 
 /// `GET /login`, with the line that was left for it.
@@ -46,7 +50,7 @@ pub async fn form(
         username: String::new(),
         next: local(&query.next).to_owned(),
         way: sso::way(&app, &query.next),
-        error: None,
+        error: (!query.ended.is_empty()).then(|| ENDED.into()),
     };
     look.page(StatusCode::OK, &page)
 }

@@ -10,7 +10,7 @@ use tower_sessions::Session;
 
 use super::{Flash, Frame, Look, go};
 use crate::app::App;
-use crate::auth::{self, Themselves, View};
+use crate::auth::{self, Themselves, User, View};
 use crate::error::{Error, Result};
 use crate::face::{Form, Query};
 use crate::page::{At, Page};
@@ -41,17 +41,19 @@ pub struct Wanted {
 /// `GET /view`: the owners to choose from.
 pub async fn show(
     State(app): State<App>,
-    Themselves(user): Themselves,
+    user: User,
+    Themselves(me): Themselves,
     session: Session,
     look: Look,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response> {
-    let mut db = app.db(&user).await?;
-    let found: Page<Owner> = owners::list(&mut db, &user.scope(), &wanted.q, &wanted.at).await?;
+    // the choice is everything's, the frame as every other page's
+    let mut db = app.db(&me).await?;
+    let found: Page<Owner> = owners::list(&mut db, &me.scope(), &wanted.q, &wanted.at).await?;
     let now = auth::looked_at(&session).await?;
     let page = LookingPage {
         frame: look.frame(&mut db, &user, &session).await?,
-        admin: user.is_admin(),
+        admin: me.is_admin(),
         pager: super::Pager::new(&found, "/view", &[("q", &wanted.q)], super::all_of(&found, "owner")),
         q: wanted.q,
         owners: found.items,

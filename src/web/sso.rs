@@ -267,6 +267,7 @@ async fn identity_page(
 
 /// `GET /account/identity`: whether single sign-on opens the account.
 pub async fn identity(State(app): State<App>, user: User, session: Session, look: Look) -> Result<Response> {
+    user.as_themselves()?;
     identity_page(&app, &user, &session, &look, None).await
 }
 

@@ -4,26 +4,43 @@
 
 use askama::Template;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tower_sessions::Session;
-use url::{Position, Url};
 
-use super::{Frame, Look, sso};
+use super::{Frame, Look, local, sso};
 use crate::app::App;
 use crate::auth::{self, User};
 use crate::error::{Error, Result};
 use crate::face::FORM_LIMIT;
 
-/// The field that this layer takes out of a form.
+/// The fields that this layer takes out of a form.
 const PASSWORD: &str = "sudo_password";
+const BACK: &str = "sudo_back";
+
+/// What the layer of a route knows.
+#[derive(Clone)]
+pub struct Sudo {
+    pub app: App,
+    /// What waits for the password: `make a token`.
+    pub act: &'static str,
+}
+
+impl FromRef<Sudo> for App {
+    fn from_ref(sudo: &Sudo) -> Self {
+        sudo.app.clone()
+    }
+}
 
 #[derive(Template)]
 #[template(path = "sudo.html")]
 struct SudoPage {
     frame: Frame,
+    act: &'static str,
+    /// The page with the form, to leave it or to do it again there.
+    back: String,
     /// Where the form goes: where it was going.
     action: String,
     /// What was typed.
@@ -35,7 +52,7 @@ struct SudoPage {
 
 /// Layer of the routes that need it. Safe methods pass, and who is not signed in is the handler's to refuse.
 pub async fn ask(
-    State(app): State<App>,
+    State(Sudo { app, act }): State<Sudo>,
     session: Session,
     look: Look,
     user: Result<User, Error>,
@@ -52,14 +69,16 @@ pub async fn ask(
         return Ok(next.run(request).await);
     }
     let (mut parts, body) = request.into_parts();
-    // the page with the form, to do it again there
-    let back = parts.headers.get(header::REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
-    let back =
-        back.map_or_else(String::new, |url| url[Position::BeforePath..Position::AfterQuery].to_owned());
     let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| Error::TooLarge)?;
-    let (passwords, fields): (Vec<_>, Vec<_>) =
-        url::form_urlencoded::parse(&body).into_owned().partition(|(name, _)| name == PASSWORD);
-    let password = passwords.into_iter().map(|(_, value)| value).next();
+    let (mut password, mut back) = (None, None);
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(&body).into_owned() {
+        match name.as_str() {
+            PASSWORD => password = Some(value),
+            BACK => back = Some(value),
+            _ => fields.push((name, value)),
+        }
+    }
     let (mut error, mut wait) = (None, None);
     if let Some(password) = password {
         match auth::check_password(&app, user.id(), &password).await {
@@ -75,11 +94,17 @@ pub async fn ask(
             Err(why) => return Err(why),
         }
     }
+    let action = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    // a GET there leads to the form, too
+    let back = back.or_else(|| look.came_from.clone()).unwrap_or_else(|| action.clone());
+    let back = local(&back).to_owned();
     let page = SudoPage {
         frame: look.frame(&mut app.db(&user).await?, &user, &session).await?,
-        action: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        act,
+        action,
         fields,
         elsewhere: (!user.has_password()).then(|| sso::confirmation(&back)),
+        back,
         error,
     };
     let status = if wait.is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };

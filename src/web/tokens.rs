@@ -209,10 +209,7 @@ pub async fn new(
     session: Session,
     look: Look,
 ) -> Result<Response> {
-    // what is sent from here would be refused
-    if user.looks_as_customer() {
-        return Err(Error::Forbidden);
-    }
+    user.as_themselves()?;
     let mut db = app.db(&me).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
     let page = TokenForm::new(frame, &mut db, &me, &TokenInput::default(), &Fields::default()).await?;

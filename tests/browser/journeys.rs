@@ -549,6 +549,7 @@ pub async fn every_page(world: &World) {
         ("tokens", "/account/tokens"),
         ("token-add", "/account/tokens/new"),
         ("missing", "/servers/999"),
+        ("login-ended", "/login?ended=1"),
     ];
     for (name, path) in pages {
         weigh(browser, path).await;
@@ -560,6 +561,18 @@ pub async fn every_page(world: &World) {
             .await;
         look_at(browser, name).await;
     }
+    browser.go("/view").await;
+    browser.press_in("main", "Nordwind 11").await;
+    browser.at("/").await;
+    for (name, path) in
+        [("view-looking", "/view"), ("account-looking", "/account"), ("missing-looking", "/servers/999")]
+    {
+        browser.go(path).await;
+        browser.reads(".looking b", &["Nordwind"]).await;
+        look_at(browser, name).await;
+    }
+    browser.press("Stop").await;
+    browser.says("You look at everything again.").await;
     quiet(browser, &["/servers/999 - Failed to load resource: the server responded with a status of 404"])
         .await;
 }

@@ -62,7 +62,7 @@ pub async fn people(world: &World) {
     browser.says("Your password is set.").await;
     browser.go("/owners").await;
     browser.press_in("tbody", "Nordwind").await;
-    browser.press("members").await;
+    browser.press("manage").await;
     browser.says("Members of Nordwind").await;
     browser.press("Invite").await;
     assert!(browser.complaint("Whom").await.starts_with("Say whom it is for"));
@@ -70,9 +70,16 @@ pub async fn people(world: &World) {
     browser.press("Invite").await;
     browser.says("Invitation to Nordwind").await;
     let invitation = link(browser).await;
+    // the script says what the server said
+    browser.script("document.querySelector('time.ago').textContent = '?'; document.dispatchEvent(new Event('visibilitychange'))", json!([])).await;
+    browser.reads("time.ago", &["in 7 days"]).await;
     browser.press("Members of Nordwind").await;
     browser.says("Emil from accounting").await;
     look_at(browser, "members-manager").await;
+    browser.press("Revoke the invitation for Emil from accounting…").await;
+    browser.says("Revoke the invitation for Emil from accounting?").await;
+    look_at(browser, "invitation-dialog").await;
+    browser.press("Cancel").await;
     browser.press("Actions for dora").await;
     browser.press("Leave…").await;
     browser.says("Leave Nordwind?").await;
@@ -95,12 +102,30 @@ pub async fn people(world: &World) {
     browser.fill("The password, once more", PASSWORD).await;
     browser.press("Join as viewer").await;
     browser.says("You are viewer of Nordwind now.").await;
-    browser.press("members").await;
+    browser.press("list").await;
     browser.reads("tbody .through", &["dora", "emil"]).await;
     look_at(browser, "members-viewer").await;
     browser.go(&invitation).await;
-    browser.says("Not found").await;
+    browser.says("This link does not work").await;
+    look_at(browser, "link-used").await;
     log_out(browser, "emil").await;
+
+    // somebody whom nobody has added to an owner yet
+    log_in(browser, PASSWORD).await;
+    browser.at("/").await;
+    browser.go("/users/new").await;
+    browser.fill("Name", "frida").await;
+    browser.press("Add user").await;
+    browser.says("frida is added").await;
+    let password = link(browser).await;
+    log_out(browser, "root").await;
+    browser.go(&password).await;
+    browser.fill("Password", PASSWORD).await;
+    browser.fill("Password, once more", PASSWORD).await;
+    browser.press("Set password").await;
+    browser.says("You belong to no owner yet").await;
+    look_at(browser, "dashboard-nothing").await;
+    log_out(browser, "frida").await;
     log_in(browser, PASSWORD).await;
     browser.at("/").await;
     quiet(browser, &["422 (Unprocessable", "404 (Not Found)"]).await;

@@ -37,6 +37,7 @@ async fn everybody_reads_what_they_may_see() {
     assert_eq!(page.fact("Name"), "alice");
     assert_eq!(page.fact("You see"), "Nordwind (manager), Südstern (viewer)");
     assert_eq!(page.fact("API tokens"), "0 tokens");
+    assert_eq!(page.fact("Second factor"), "Off · Set it up");
     assert_eq!(house.bob().get("/account").await.fact("You see"), "Nordwind (viewer)");
     assert_eq!(house.root().get("/account").await.fact("You see"), "Everything, as an admin");
     // looking at one owner alone does not change who one is

@@ -11,6 +11,24 @@ async fn an_empty_house_says_what_to_do_first() {
     assert_eq!(page.all(".steps .title"), ["Add an owner (done)", "Add a server", "Publish"]);
     let page = house.alice().get("/").await.expect(200);
     assert!(!page.has(".steps") && !page.has(".waiting"));
+    assert!(
+        page.offers("Add the first server") && !house.bob().get("/").await.offers("Add the first server")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_belongs_to_no_owner_is_told_what_to_do() {
+    let house = House::new().await;
+    let before = house.bob().get("/").await.expect(200);
+    house
+        .db
+        .batch_execute("delete from memberships using users where users.id = user_id and name = 'bob'")
+        .await
+        .unwrap();
+    let page = house.bob().get("/").await.expect(200);
+    assert_eq!(page.one(".empty .title"), "You belong to no owner yet");
+    assert_eq!(page.one(".empty b"), "bob");
+    assert!(!page.has(".verdict") && !before.has(".empty"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,6 +93,32 @@ async fn an_admin_looks_as_a_customer_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_looks_as_a_customer_finds_no_form_of_their_own_account() {
+    let house = House::with(|settings| {
+        settings.sso_issuer = Some("http://127.0.0.1:9".into());
+        settings.sso_client_id = Some("x".into());
+    })
+    .await;
+    let root = house.root();
+    root.does("/account", &[("time_zone", "Asia/Tokyo")]).await;
+    root.does("/view", &[("owner", "101")]).await;
+    for path in ["/account/password", "/account/second-factor", "/account/identity", "/account/tokens/new"] {
+        root.get(path).await.expect(403);
+        assert!(!root.get("/account").await.expect(200).has(&format!("main a[href='{path}']")));
+    }
+    let page = root.get("/view").await.expect(200);
+    assert_eq!(page.one("h1"), "Look as a customer");
+    let words = page.one(".looking.customer p");
+    let end = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::get("Asia/Tokyo").unwrap());
+    let near = (29..=30).map(|minutes| end.saturating_add(jiff::Span::new().minutes(minutes)));
+    let said: Vec<_> = near.map(|at| at.strftime("nothing, until %H:%M.").to_string()).collect();
+    assert!(said.iter().any(|said| words.ends_with(said)), "{words}, not {said:?}");
+    // another customer can be chosen from there
+    root.does("/view", &[("owner", "102")]).await;
+    assert_eq!(root.get("/view").await.one(".looking b"), "Südstern");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_look_as_a_customer_ends_by_itself() {
     let house = House::new().await;
     let root = house.root();

@@ -21,6 +21,7 @@ mod browsers;
 mod dashboard;
 mod door;
 mod episodes;
+mod faults;
 mod health;
 mod house_rules;
 mod login;

@@ -74,6 +74,15 @@ impl Person {
         self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
     }
 
+    /// Sends a form as the browser does in which it stands on a page of ours, or on another site's by its whole address.
+    pub async fn posts_from(&self, page: &str, path: &str, form: &[(&str, &str)]) -> Page {
+        let referer =
+            if page.starts_with('/') { format!("http://prommgr.test{page}") } else { page.to_owned() };
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send(request.header(header::REFERER, referer).body(Body::from(body)).unwrap()).await
+    }
+
     /// Sends a form that is accepted, and opens the page it leads to.
     pub async fn does(&self, path: &str, form: &[(&str, &str)]) -> Page {
         let sent = self.post(path, form).await;

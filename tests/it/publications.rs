@@ -222,7 +222,10 @@ async fn only_admins_publish() {
         person.post("/publications", &[]).await.expect(404);
         assert!(!person.get("/").await.offers("Publications"));
     }
-    assert_eq!(house.anyone().post("/publications", &[]).await.leads_to(), "/login");
+    assert_eq!(
+        house.anyone().post("/publications", &[]).await.leads_to(),
+        "/login?next=%2Fpublications&ended=1"
+    );
     house.root().get("/publications/999").await.expect(404);
     assert_eq!((prometheus.reloads(), house.count("publications").await), (0, 0));
 }

@@ -47,6 +47,27 @@ async fn a_form_of_a_megabyte_is_refused() {
     house.alice().post("/account/tokens", &[("name", &name)]).await.expect(413);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_what_for_and_leads_back_to_the_form() {
+    let house = House::new().await;
+    let alice = house.alice();
+    a_while_later(&house).await;
+    let asked =
+        alice.posts_from("/owners/101/members", "/owners/101/invitations", &[("role", "viewer")]).await;
+    assert!(asked.one(".door > p").contains(" to invite somebody."), "{}", asked.one(".door > p"));
+    let wrong = alice.presses(&asked, "Go on", &[("sudo_password", "not it")]).await.expect(403);
+    for page in [asked, wrong] {
+        assert_eq!(page.attrs(".door a", "href"), ["/owners/101/members"]);
+    }
+    // nobody is led elsewhere, and where the browser does not say it, the form is found
+    let away = [("sudo_back", "https://evil.example/")];
+    let asked = alice.post("/owners/101/invitations", &away).await.expect(403);
+    assert_eq!(asked.attrs(".door a", "href"), ["/"]);
+    let asked = alice.post("/owners/101/invitations", &[]).await.expect(403);
+    let form = asked.attrs(".door a", "href").remove(0);
+    assert_eq!(alice.get(&form).await.leads_to(), "/owners/101/members");
+}
+
 /// Members, users, tokens, passwords, second factors: whatever changes them asks.
 #[test]
 fn every_route_that_needs_it_has_it() {
@@ -58,11 +79,11 @@ fn every_route_that_needs_it_has_it() {
         if !login
             && route.methods.contains(&"POST")
             && dangerous.iter().any(|part| route.path.contains(part))
-            && !route.sudo
+            && route.sudo.is_none()
         {
             without.push(route.path);
         }
     }
     assert!(without.is_empty(), "{without:?}");
-    assert!(routes().iter().filter(|route| route.sudo).count() > 5);
+    assert!(routes().iter().filter(|route| route.sudo.is_some()).count() > 5);
 }

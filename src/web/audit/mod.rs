@@ -169,7 +169,7 @@ fn query(filters: &Filters) -> String {
 
 fn row(entry: &Entry, living: &Living, user: &User, zone: &TimeZone) -> AuditRow {
     let (before, after) = around(&entry.action);
-    let changes = changes(entry.old.as_ref(), entry.new.as_ref());
+    let changes = changes(entry.old.as_ref(), entry.new.as_ref(), zone);
     let length = |change: &Change| {
         let texts = [Some(&change.field), change.old.as_ref(), change.new.as_ref()];
         texts.into_iter().flatten().map(|text| text.chars().count() + 3).sum::<usize>()

@@ -1,5 +1,7 @@
 //! The audit in words: what each action is called, what it is grouped with, and fields before and after.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::store::audit::{Entry, kind};
@@ -11,7 +13,7 @@ pub const ACTIONS: [(&str, &str); 44] = [
     ("identity.removed", "Unlinked {} from a single sign-on"),
     ("invitation.accepted", "Accepted the invitation for {}"),
     ("invitation.made", "Invited {}"),
-    ("invitation.revoked", "Took back the invitation for {}"),
+    ("invitation.revoked", "Revoked the invitation for {}"),
     ("membership.added", "Made {} a member"),
     ("membership.changed", "Changed the role of {}"),
     ("membership.removed", "Took {} out of the members"),
@@ -77,7 +79,7 @@ pub const GROUPS: [Group; 7] = [
     group("servers", "Servers", true, &["server"]),
     group("thresholds", "Thresholds", true, &["threshold"]),
     group("owners", "Owners", true, &["owner"]),
-    group("people", "People", true, &["user", "member", "membership", "invitation"]),
+    group("people", "Users and members", true, &["user", "member", "membership", "invitation"]),
     group("sessions", "Logins", false, &["session", "second_factor", "identity"]),
     group("tokens", "Tokens", false, &["token"]),
     group("publications", "Publications", false, &["publication"]),
@@ -132,8 +134,8 @@ pub struct Change {
     pub new: Option<String>,
 }
 
-/// What differs, field by field; fields that say nothing are left out.
-pub fn changes(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
+/// What differs, field by field, with times in that zone; fields that say nothing are left out.
+pub fn changes(old: Option<&Value>, new: Option<&Value>, zone: &TimeZone) -> Vec<Change> {
     let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
     let (before, after) = (members(old), members(new));
     let both = old.is_some() && new.is_some();
@@ -141,7 +143,8 @@ pub fn changes(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
     names.sort();
     names.dedup();
     let change = |name: &String| {
-        let text = |value: Option<&Value>| value.map_or_else(String::new, |value| in_words(name, value));
+        let text =
+            |value: Option<&Value>| value.map_or_else(String::new, |value| in_words(name, value, zone));
         let (old, new) = (text(before.get(name)), text(after.get(name)));
         let say = |text: String| {
             if both && text.is_empty() {
@@ -157,12 +160,17 @@ pub fn changes(old: Option<&Value>, new: Option<&Value>) -> Vec<Change> {
     names.into_iter().filter_map(change).collect()
 }
 
-fn in_words(name: &str, value: &Value) -> String {
+fn in_words(name: &str, value: &Value, zone: &TimeZone) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => match text.parse::<Timestamp>() {
+            Ok(at) if name.ends_with("_at") => {
+                at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+            }
+            _ => text.clone(),
+        },
         Value::Number(number) => match number.as_u64().and_then(|n| u32::try_from(n).ok()) {
             Some(seconds) if name.ends_with("_seconds") => format_duration(seconds),
             // a float is told as it is typed, without `.0`
@@ -171,9 +179,11 @@ fn in_words(name: &str, value: &Value) -> String {
                 .filter(|_| number.is_f64())
                 .map_or_else(|| number.to_string(), |n| n.to_string()),
         },
-        Value::Array(values) => values.iter().map(|value| in_words("", value)).collect::<Vec<_>>().join(", "),
+        Value::Array(values) => {
+            values.iter().map(|value| in_words("", value, zone)).collect::<Vec<_>>().join(", ")
+        }
         Value::Object(members) => {
-            let pairs = members.iter().map(|(name, value)| format!("{name}={}", in_words("", value)));
+            let pairs = members.iter().map(|(name, value)| format!("{name}={}", in_words("", value, zone)));
             pairs.collect::<Vec<_>>().join(", ")
         }
     }
@@ -199,11 +209,12 @@ mod tests {
 
     #[test]
     fn fields_read_before_and_after() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let said = |old: Option<Value>, new: Option<Value>| -> Vec<String> {
             let text = |side: Option<String>| side.unwrap_or_else(|| "-".into());
             let line =
                 |change: Change| format!("{}: {} {}", change.field, text(change.old), text(change.new));
-            changes(old.as_ref(), new.as_ref()).into_iter().map(line).collect()
+            changes(old.as_ref(), new.as_ref(), &berlin).into_iter().map(line).collect()
         };
         let old = json!({"port": 9100, "comment": "", "enabled": true, "labels": {"rack": "a"}, "hold_seconds": 60, "value": 50.0});
         let new = json!({"port": 9101, "comment": "x", "enabled": false, "labels": {}, "hold_seconds": 90, "value": 62.5});
@@ -223,5 +234,12 @@ mod tests {
             ["enabled: - yes", "hold: - 1m", "labels: - rack=a", "port: - 9100", "value: - 50"]
         );
         assert_eq!(said(None, None), Vec::<String>::new());
+        // a comment that reads like one is none
+        let times =
+            json!({"expires_at": "2026-11-29T13:05:09.123456789Z", "comment": "2026-11-29T13:05:09Z"});
+        assert_eq!(
+            said(None, Some(times)),
+            ["comment: - 2026-11-29T13:05:09Z", "expires at: - 2026-11-29 14:05 CET"]
+        );
     }
 }

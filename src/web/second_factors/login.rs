@@ -36,7 +36,7 @@ async fn half(app: &App, session: &Session, look: &Look) -> Result<Result<HalfLo
     Ok(match half_login::waiting(app, session).await? {
         Waiting::Yes(half) => Ok(half),
         // there is nothing to come back to here
-        Waiting::No => Err(look.to_login(&Method::POST, &Uri::default())),
+        Waiting::No => Err(look.to_login(&Method::GET, &Uri::default())),
         Waiting::Over { next } => {
             Err(to_login(session, &next, "That took too long, or something has changed. Log in again.")
                 .await?)
@@ -143,7 +143,9 @@ fn message(answer: Answer, field: &str, text: &str) -> String {
              prommgr to reset your second factor."
         }
         _ if field == "recovery_code" => "This is none of your recovery codes, or it was used.",
-        _ => "This is not what the app shows now.",
+        _ => {
+            "This is not what the app shows now. Is it the entry for this prommgr, and is the clock of the phone right?"
+        }
     };
     said.to_owned()
 }

@@ -53,6 +53,7 @@ struct CodesPage {
 
 /// `GET /account/second-factor`
 pub async fn show(State(app): State<App>, user: User, session: Session, look: Look) -> Result<Response> {
+    user.as_themselves()?;
     page(&app, &user, &session, &look, StatusCode::OK, &Fields::default()).await
 }
 

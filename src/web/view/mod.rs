@@ -1,14 +1,14 @@
 //! How values look on pages: states, times, choices, pagers, and rows that several pages show.
 
+mod alerts;
+mod times;
+
 use std::borrow::Cow;
 
-use jiff::tz::TimeZone;
-use jiff::{SpanRound, Timestamp, Unit};
-
-use crate::catalogue;
+pub use self::alerts::{AlertRow, rule_title};
+pub use self::times::{When, between, lasted, took};
 use crate::error::Fields;
 use crate::page::Page;
-use crate::store::alerts::{Name, Named};
 use crate::store::servers::{Counts, OpenAlerts};
 
 /// A state as shape, colour and word.
@@ -36,71 +36,6 @@ impl State {
             None => Self::new("unknown", "Unknown"),
         }
     }
-}
-
-/// A moment, three ways.
-#[derive(Clone, Debug)]
-pub struct When {
-    /// RFC 3339 in UTC.
-    pub iso: String,
-    /// In the person's zone, to the second.
-    pub exact: String,
-    /// `3 minutes ago`.
-    pub ago: String,
-}
-
-impl When {
-    /// A moment as somebody in that zone reads it now.
-    pub fn new(at: Timestamp, zone: &TimeZone) -> Self {
-        let now = Timestamp::now();
-        let seconds = now.as_second() - at.as_second();
-        let ago = if seconds < 0 {
-            format!("in {}", lasted(-seconds))
-        } else if seconds < 5 {
-            "just now".into()
-        } else {
-            format!("{} ago", lasted(seconds))
-        };
-        Self {
-            iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            exact: at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
-            ago,
-        }
-    }
-}
-
-/// A length of time, by its one or two largest units: `40 seconds`, `2 h 5 min`, `3 days`.
-pub fn lasted(seconds: i64) -> String {
-    let plural = |n: i64, unit: &str| {
-        if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") }
-    };
-    match seconds {
-        ..60 => plural(seconds, "second"),
-        60..3600 => plural(seconds / 60, "minute"),
-        3600..86_400 if seconds % 3600 >= 60 => {
-            format!("{} h {} min", seconds / 3600, seconds % 3600 / 60)
-        }
-        3600..86_400 => plural(seconds / 3600, "hour"),
-        86_400..31_536_000 => plural(seconds / 86_400, "day"),
-        _ => plural(seconds / 31_536_000, "year"),
-    }
-}
-
-/// Milliseconds as people read them: `340 ms`, `1.2 s`.
-pub fn took(milliseconds: i64) -> String {
-    if milliseconds < 1000 {
-        format!("{milliseconds} ms")
-    } else {
-        format!("{:.1} s", milliseconds as f64 / 1000.0)
-    }
-}
-
-/// Milliseconds between two moments.
-pub fn between(from: Timestamp, to: Timestamp) -> i64 {
-    let span = to
-        .since(from)
-        .and_then(|span| span.round(SpanRound::new().largest(Unit::Millisecond).smallest(Unit::Millisecond)));
-    span.map_or(0, |span| span.get_milliseconds())
 }
 
 /// A whole number with separators: `1,204`.
@@ -243,85 +178,12 @@ impl ServerCounts {
     }
 }
 
-/// An alert in any list.
-pub struct AlertRow {
-    pub id: i64,
-    pub state: State,
-    pub open: bool,
-    pub severity: String,
-    /// The kind's title, or the alert's name.
-    pub rule: String,
-    pub summary: String,
-    pub server: Option<Link>,
-    pub instance: String,
-    pub owner: Option<Link>,
-    pub started: When,
-    pub lasted: String,
-}
-
-impl AlertRow {
-    /// An alert as somebody in that zone reads it.
-    pub fn new(named: &Named, zone: &TimeZone) -> Self {
-        let alert = &named.alert;
-        let open = alert.ended_at.is_none();
-        let link = |name: &Name, room: &str| Link {
-            href: if name.removed { String::new() } else { format!("/{room}/{}", name.id) },
-            text: name.name.clone(),
-        };
-        let until = alert.ended_at.unwrap_or_else(Timestamp::now);
-        Self {
-            id: alert.id,
-            state: match alert.severity.as_str() {
-                _ if !open => State::new("resolved", "Resolved"),
-                "critical" => State::new("critical", "Critical"),
-                "warning" => State::new("warning", "Warning"),
-                "" => State::new("warning", "Firing"),
-                other => State::new("warning", other.to_owned()),
-            },
-            open,
-            severity: alert.severity.clone(),
-            rule: rule_title(&alert.rule),
-            summary: alert.annotations.get("summary").map(text).unwrap_or_default(),
-            server: named.server.as_ref().map(|server| link(server, "servers")),
-            instance: alert.instance.clone(),
-            owner: named.owner.as_ref().map(|owner| link(owner, "owners")),
-            started: When::new(alert.started_at, zone),
-            lasted: lasted((until.as_second() - alert.started_at.as_second()).max(0)),
-        }
-    }
-
-    /// Several.
-    pub fn all(named: &[Named], zone: &TimeZone) -> Vec<Self> {
-        named.iter().map(|one| Self::new(one, zone)).collect()
-    }
-}
-
-/// The title of a rule kind, or the alert's name where it is none of ours.
-pub fn rule_title(rule: &str) -> String {
-    match catalogue::kind(rule) {
-        Some(kind) => kind.title.to_owned(),
-        None if rule.is_empty() => "Alert without a name".to_owned(),
-        None => rule.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lengths_and_numbers_read_well() {
-        for (seconds, text) in [
-            (0, "0 seconds"),
-            (1, "1 second"),
-            (61, "1 minute"),
-            (3600, "1 hour"),
-            (7500, "2 h 5 min"),
-            (86_400, "1 day"),
-            (864_000, "10 days"),
-        ] {
-            assert_eq!(lasted(seconds), text);
-        }
+    fn numbers_read_well() {
         for (n, text) in
             [(0, "0"), (999, "999"), (1204, "1,204"), (1_000_000, "1,000,000"), (-1204, "-1,204")]
         {

@@ -1,0 +1,70 @@
+//! Alerts, in every list the same.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Link, State, When, lasted, text};
+use crate::catalogue;
+use crate::store::alerts::{Name, Named};
+
+/// An alert in any list.
+pub struct AlertRow {
+    pub id: i64,
+    pub state: State,
+    pub open: bool,
+    pub severity: String,
+    /// The kind's title, or the alert's name.
+    pub rule: String,
+    pub summary: String,
+    pub server: Option<Link>,
+    pub instance: String,
+    pub owner: Option<Link>,
+    pub started: When,
+    pub lasted: String,
+}
+
+impl AlertRow {
+    /// An alert as somebody in that zone reads it.
+    pub fn new(named: &Named, zone: &TimeZone) -> Self {
+        let alert = &named.alert;
+        let open = alert.ended_at.is_none();
+        let link = |name: &Name, room: &str| Link {
+            href: if name.removed { String::new() } else { format!("/{room}/{}", name.id) },
+            text: name.name.clone(),
+        };
+        let until = alert.ended_at.unwrap_or_else(Timestamp::now);
+        Self {
+            id: alert.id,
+            state: match alert.severity.as_str() {
+                _ if !open => State::new("resolved", "Resolved"),
+                "critical" => State::new("critical", "Critical"),
+                "warning" => State::new("warning", "Warning"),
+                "" => State::new("warning", "Firing"),
+                other => State::new("warning", other.to_owned()),
+            },
+            open,
+            severity: alert.severity.clone(),
+            rule: rule_title(&alert.rule),
+            summary: alert.annotations.get("summary").map(text).unwrap_or_default(),
+            server: named.server.as_ref().map(|server| link(server, "servers")),
+            instance: alert.instance.clone(),
+            owner: named.owner.as_ref().map(|owner| link(owner, "owners")),
+            started: When::new(alert.started_at, zone),
+            lasted: lasted((until.as_second() - alert.started_at.as_second()).max(0)),
+        }
+    }
+
+    /// Several.
+    pub fn all(named: &[Named], zone: &TimeZone) -> Vec<Self> {
+        named.iter().map(|one| Self::new(one, zone)).collect()
+    }
+}
+
+/// The title of a rule kind, or the alert's name where it is none of ours.
+pub fn rule_title(rule: &str) -> String {
+    match catalogue::kind(rule) {
+        Some(kind) => kind.title.to_owned(),
+        None if rule.is_empty() => "Alert without a name".to_owned(),
+        None => rule.to_owned(),
+    }
+}
