@@ -103,7 +103,7 @@ pub struct Filter {
 }
 
 /// Alerts with a searched term, up to which each of them is asked for its episodes.
-const FEW: i64 = 500;
+const FEW: usize = 500;
 /// Rows that a page is looked for in where that many alerts have what was searched for.
 const WALK: i64 = 3000;
 
@@ -150,12 +150,10 @@ async fn narrowed<'a>(db: &mut Db, mut wanted: Wanted<'a>) -> Result<Wanted<'a>>
     }
     let mut few: Option<HashSet<Identity>> = None;
     for term in terms {
-        let found = term.identities(db, &wanted.reach, FEW + 1).await?;
-        if i64::try_from(found.len()).is_ok_and(|found| found > FEW) {
+        let Some(found) = term.identities(db, &wanted.reach, FEW).await? else {
             wanted.terms.push(term);
             continue;
-        }
-        let found: HashSet<Identity> = found.into_iter().collect();
+        };
         few = Some(match few {
             None => found,
             Some(before) => before.intersection(&found).cloned().collect(),

@@ -3,7 +3,7 @@
 //! security an index serves only comparisons that PostgreSQL knows to be leakproof; those of `text` are, full text and
 //! `jsonb` are not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Integer, Jsonb, Nullable, Text};
@@ -72,8 +72,13 @@ impl Term {
         }
     }
 
-    /// The alerts that have it, at most `limit`.
-    pub(super) async fn identities(&self, db: &mut Db, reach: &Reach, limit: i64) -> Result<Vec<Identity>> {
+    /// The alerts that have it; `None`: more than `most`.
+    pub(super) async fn identities(
+        &self,
+        db: &mut Db,
+        reach: &Reach,
+        most: usize,
+    ) -> Result<Option<HashSet<Identity>>> {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = Integer)]
@@ -81,8 +86,7 @@ impl Term {
             #[diesel(sql_type = Text)]
             fingerprint: String,
         }
-        let mut statement =
-            Statement::new("select distinct t.cluster_id, t.fingerprint from alert_terms t where ");
+        let mut statement = Statement::new("select t.cluster_id, t.fingerprint from alert_terms t where ");
         match reach {
             Reach::All => {
                 statement.text("true");
@@ -95,9 +99,16 @@ impl Term {
             }
         }
         self.condition(&mut statement);
-        statement.text(" limit ").value::<Bigint, _>(limit);
+        // an alert may have several words that begin so
+        let limit = match self {
+            Self::Exactly(_) => most + 1,
+            Self::Begins(_) => most * 4,
+        };
+        statement.text(" limit ").value::<Bigint, _>(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows: Vec<Row> = statement.load(db.conn()).await?;
-        Ok(rows.into_iter().map(|row| (row.cluster_id, row.fingerprint)).collect())
+        let all = rows.len() < limit;
+        let found: HashSet<_> = rows.into_iter().map(|row| (row.cluster_id, row.fingerprint)).collect();
+        Ok((all && found.len() <= most).then_some(found))
     }
 }
 
