@@ -108,19 +108,17 @@ impl Drop for Db {
     /// with its locks; only then the connection goes back to the pool.
     fn drop(&mut self) {
         let Some(mut conn) = self.conn.take() else { return };
-        let runtime = tokio::runtime::Handle::try_current();
-        if self.between || runtime.is_err() {
-            // the pool would find out when somebody asks for it; closed, it ends at once
-            drop(Object::take(conn));
-            return;
-        }
         let status = AnsiTransactionManager::transaction_manager_status_mut(&mut *conn);
-        let within = status.transaction_depth().is_ok_and(|depth| depth.is_some());
-        if let (true, Ok(runtime)) = (within, runtime) {
-            runtime.spawn(async move {
-                let conn: &mut AsyncPgConnection = &mut conn;
-                let _ = AnsiTransactionManager::rollback_transaction(conn).await;
-            });
+        match (status.transaction_depth(), tokio::runtime::Handle::try_current()) {
+            (Ok(None), _) if !self.between => {}
+            (Ok(Some(_)), Ok(runtime)) if !self.between => {
+                runtime.spawn(async move {
+                    let conn: &mut AsyncPgConnection = &mut conn;
+                    let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+                });
+            }
+            // nobody knows what became of it; the pool would find out when somebody asks for it, and closed it ends at once
+            _ => drop(Object::take(conn)),
         }
     }
 }
