@@ -105,6 +105,11 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
         }
         None => return response,
     };
+    let status = if status.is_server_error() {
+        StatusCode::from_u16(error.status()).unwrap_or(status)
+    } else {
+        status
+    };
     let reference = log(&error, &method, &uri);
     let kept: Vec<_> = [header::ALLOW, header::SET_COOKIE]
         .into_iter()
@@ -151,6 +156,10 @@ fn from_status(status: StatusCode) -> Error {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
             Error::Unavailable("That took too long. Try again in a moment.".into())
+        }
+        // of the layer of the sessions, when one could not be saved; ours never come bare
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            Error::Unavailable("The database does not answer just now. Try again in a moment.".into())
         }
         status if status.is_client_error() => {
             Error::BadRequest("The request could not be understood.".into())

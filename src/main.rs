@@ -3,8 +3,10 @@
 
 #[path = "main/tokens.rs"]
 mod tokens;
+#[path = "main/users.rs"]
+mod users;
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,12 +14,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use prommgr::app::App;
 use prommgr::config::{Config, Settings, with_files};
+use prommgr::demo;
 use prommgr::serve::{self, Database};
 use prommgr::store::changes::Actor;
+use prommgr::store::publications;
 use prommgr::store::scope::All;
-use prommgr::store::users::{self, NewUser};
-use prommgr::store::{publications, second_factors};
-use prommgr::{demo, error};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -44,7 +45,7 @@ enum Command {
     Migrate,
     /// People who may log in
     #[command(subcommand)]
-    User(UserCommand),
+    User(users::UserCommand),
     /// What programs present to the API
     #[command(subcommand)]
     Token(tokens::TokenCommand),
@@ -62,28 +63,6 @@ enum Command {
     },
     /// Ask a running prommgr on this machine whether it can serve
     Health,
-}
-
-#[derive(Subcommand)]
-enum UserCommand {
-    /// Make a login; the password is asked for, or read from standard input
-    Create {
-        name: String,
-        /// Sees and changes everything
-        #[arg(long)]
-        admin: bool,
-        /// Sees and changes what is this owner's
-        #[arg(long, value_name = "EXTERNAL_ID")]
-        owner: Option<String>,
-    },
-    /// Show everybody
-    List,
-    /// Lock somebody out and end their sessions
-    Disable { name: String },
-    /// Give somebody another password and end their sessions
-    SetPassword { name: String },
-    /// Turn off the second factor of somebody who has lost it and end their sessions
-    ResetSecondFactor { name: String },
 }
 
 fn main() -> ExitCode {
@@ -135,7 +114,7 @@ async fn run(config: Config, command: Command) -> Result<()> {
     match command {
         Command::Serve => serve(config).await,
         Command::Migrate => migrate(&config).await,
-        Command::User(command) => user(&config, command).await,
+        Command::User(command) => users::run(&config, command).await,
         Command::Token(command) => tokens::run(&config, command).await,
         Command::Publish { dry_run } => publish(config, dry_run).await,
         Command::Demo { fresh } => {
@@ -183,90 +162,6 @@ async fn migrate(config: &Config) -> Result<()> {
         ran => println!("{ran} migrations ran."),
     }
     database.close().await
-}
-
-async fn user(config: &Config, command: UserCommand) -> Result<()> {
-    let password = match &command {
-        UserCommand::Create { .. } | UserCommand::SetPassword { .. } => read_password()?,
-        UserCommand::List | UserCommand::Disable { .. } | UserCommand::ResetSecondFactor { .. } => {
-            String::new()
-        }
-    };
-    let database = Database::open_beside(config).await?;
-    database.migrate(serve::COMMAND_PATIENCE).await?;
-    let done = change_user(&database, command, password).await;
-    database.close().await?;
-    done
-}
-
-async fn change_user(database: &Database, command: UserCommand, password: String) -> Result<()> {
-    let all = All::operator();
-    let mut db = database.store.db(all).await?;
-    let by = Actor::command_line();
-    let missing = |name: &str, error: error::Error| match error {
-        error::Error::NotFound => anyhow::anyhow!("there is no user {name}"),
-        other => other.into(),
-    };
-    match command {
-        UserCommand::Create { name, admin, owner } => {
-            let nothing = !admin && owner.is_none();
-            let new = NewUser::check(&name, password, admin, owner).await?;
-            users::create(&mut db, all, new, &by).await?;
-            println!(
-                "{name} can log in{}",
-                if nothing { ", but sees nothing: give --admin or --owner for that." } else { "." }
-            );
-        }
-        UserCommand::List => {
-            let two = second_factors::people(&mut db, all).await?;
-            for user in users::list(&mut db, all).await? {
-                let kind = if user.admin { "admin" } else { "user" };
-                let state = if user.disabled_at.is_some() { "disabled" } else { "active" };
-                let login = user
-                    .last_login_at
-                    .map_or_else(|| "never logged in".into(), |at| format!("last login {at:.0}"));
-                let factor = if two.contains(&user.id) { ", second factor" } else { "" };
-                println!("{:<24} {kind:<6} {state:<9} {login}{factor}", user.name);
-            }
-        }
-        UserCommand::Disable { name } => {
-            let user =
-                users::by_name(&mut db, &name).await?.with_context(|| format!("there is no user {name}"))?;
-            users::disable(&mut db, all, user.id, &by).await?;
-            println!("{name} is locked out.");
-        }
-        UserCommand::SetPassword { name } => {
-            users::set_password(&mut db, all, &name, password, &by)
-                .await
-                .map_err(|error| missing(&name, error))?;
-            println!("{name} has another password.");
-        }
-        UserCommand::ResetSecondFactor { name } => {
-            let user = users::by_name(&mut db, &name).await?;
-            let user = user.with_context(|| format!("there is no user {name}"))?;
-            if !second_factors::reset(&mut db, all, user.id, &by).await? {
-                bail!("{} has no second factor", user.name);
-            }
-            println!("{} logs in with the password alone.", user.name);
-        }
-    }
-    Ok(())
-}
-
-/// From standard input; at a terminal it is asked for twice and not shown.
-fn read_password() -> Result<String> {
-    if !std::io::stdin().is_terminal() {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("the password cannot be read from standard input")?;
-        return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
-    }
-    let password = rpassword::prompt_password("Password: ")?;
-    if rpassword::prompt_password("Again: ")? != password {
-        bail!("the two passwords differ");
-    }
-    Ok(password)
 }
 
 async fn publish(config: Config, dry_run: bool) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
 use super::session::sign_in;
-use super::{Browser, Known, unavailable};
+use super::{Browser, Kept, unavailable};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::second_factors::{self, Answer};
@@ -19,9 +19,9 @@ const PATIENCE: i64 = 600;
 /// Where a right password leads.
 pub enum Entered {
     /// Signed in.
-    In(Known),
-    /// The second factor is asked for first.
-    Halfway,
+    In(Kept),
+    /// The second factor is asked for first; the browser keeps where it leads then.
+    Halfway(Kept),
 }
 
 /// Somebody who has given the right password, and has a second factor.
@@ -33,8 +33,6 @@ pub struct HalfLogin {
     since: i64,
     /// As [`Browser::bond`] was.
     verified: Option<String>,
-    /// The path to go to afterwards, one of ours.
-    pub next: String,
 }
 
 /// What a session waits for.
@@ -42,7 +40,7 @@ pub enum Waiting {
     /// For nothing.
     No,
     /// For nothing any more: it took too long, or the person's rights have changed.
-    Over { next: String },
+    Over,
     /// For the second factor.
     Yes(HalfLogin),
 }
@@ -62,15 +60,9 @@ pub async fn enter(
         return Ok(Entered::In(sign_in(app, session, user, browser).await?));
     };
     session.cycle_id().await.map_err(unavailable)?;
-    let half = HalfLogin {
-        user,
-        bond,
-        since: Timestamp::now().as_second(),
-        verified: browser.bond.clone(),
-        next: next.to_owned(),
-    };
+    let half = HalfLogin { user, bond, since: Timestamp::now().as_second(), verified: browser.bond.clone() };
     session.insert(KEY, half).await.map_err(unavailable)?;
-    Ok(Entered::Halfway)
+    Ok(Entered::Halfway(browser.leads_to(next)?))
 }
 
 /// What the session waits for; what is over is forgotten.
@@ -84,7 +76,7 @@ pub async fn waiting(app: &App, session: &Session) -> Result<Waiting> {
         return Ok(Waiting::Yes(half));
     }
     session.clear().await;
-    Ok(Waiting::Over { next: half.next })
+    Ok(Waiting::Over)
 }
 
 impl HalfLogin {
@@ -96,7 +88,7 @@ impl HalfLogin {
         session: &Session,
         text: &str,
         browser: &Browser,
-    ) -> Result<(Answer, Option<Known>)> {
+    ) -> Result<(Answer, Option<Kept>)> {
         let (vault, now) = (&app.config().vault, Timestamp::now());
         let mut db = app.door().await?;
         let checked = second_factors::check(&mut db, vault, self.user, text, now, browser.from).await;

@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
-pub use self::browser::{Browser, Known};
+pub use self::browser::{Browser, Kept};
 pub use self::door::{check_login, check_password};
 pub use self::session::{
     CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew, sign_in_by_sso,
@@ -42,13 +42,15 @@ pub struct User {
     view: Option<View>,
     from: Option<IpAddr>,
     through: String,
+    /// An admin, whatever the rights are narrowed to.
+    staff: bool,
     read_only: bool,
 }
 
 impl User {
     fn new(who: Identity, from: Option<IpAddr>) -> Self {
-        let chooses = who.admin || who.sees.len() > 1;
-        Self { who, chooses, view: None, from, through: String::new(), read_only: false }
+        let (chooses, staff) = (who.admin || who.sees.len() > 1, who.admin);
+        Self { who, chooses, view: None, from, through: String::new(), staff, read_only: false }
     }
 
     /// The person with that id, with their rights as they are now. `Unauthorized` when there is none, or disabled.
@@ -132,12 +134,12 @@ impl User {
     /// What this person may change, beside what they may see.
     pub fn writing(&self) -> Writing {
         if self.read_only {
-            return Writing::of(self.scope(), Scope::of([]));
+            return Writing::of(self.scope(), Scope::of([]), self.who.id);
         }
         if self.who.admin {
             return All::admin().into();
         }
-        Writing::of(self.scope(), Scope::of(self.who.manages.as_slice()))
+        Writing::of(self.scope(), Scope::of(self.who.manages.as_slice()), self.who.id)
     }
 
     /// Whether this person may change anything at all.
@@ -172,6 +174,7 @@ impl User {
             name: self.who.name.clone(),
             from: self.from,
             through: self.through.clone(),
+            staff: self.staff,
         }
     }
 

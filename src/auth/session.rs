@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
-use super::{Browser, Known, unavailable};
+use super::{Browser, Kept, unavailable};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::sessions::{AGENT_KEY, FROM_KEY, SEEN_KEY as SEEN, USER_KEY};
@@ -107,7 +107,7 @@ pub async fn renew(app: &App, session: &Session, id: i64) -> Result<()> {
 
 /// Signs a person in: the session gets another id, so that one that was planted is worth nothing, and the
 /// browser is known from now on.
-pub(super) async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Known> {
+pub(super) async fn sign_in(app: &App, session: &Session, id: i64, browser: &Browser) -> Result<Kept> {
     begin(session, id, browser).await?;
     let bond = match &browser.bond {
         Some(bond) => bond.clone(),
@@ -127,7 +127,7 @@ pub async fn sign_in_by_sso(
     id: i64,
     browser: &Browser,
     authenticated: Option<i64>,
-) -> Result<Known> {
+) -> Result<Kept> {
     begin(session, id, browser).await?;
     let now = Timestamp::now().as_second();
     session.insert(UNTIL_KEY, now + SSO_FOR).await.map_err(unavailable)?;

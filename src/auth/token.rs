@@ -37,16 +37,17 @@ where
         let from = super::address_of(parts, &app);
         let mut db = app.door().await?;
         let token = tokens::by_secret(&mut db, &secret).await?.ok_or(Error::Unauthorized)?;
-        let mut who = users::identity(&mut db, token.user_id).await?.ok_or(Error::Unauthorized)?;
+        let who = users::identity(&mut db, token.user_id).await?.ok_or(Error::Unauthorized)?;
         tokens::used(&mut db, &token, from).await?;
         drop(db);
-        if let Some(owner) = token.owner_id {
-            who = restricted(&app, who, owner).await?;
-        }
         if !token.may_write && !parts.method.is_safe() {
             return Err(Error::Forbidden);
         }
         let mut user = User::new(who, from);
+        if let Some(owner) = token.owner_id {
+            user.who = restricted(&app, user.who, owner).await?;
+            user.chooses = user.sees_several();
+        }
         user.through = format!("token {}", token.name);
         user.read_only = !token.may_write;
         Ok(Self { user, token })

@@ -9,6 +9,7 @@ use crate::store::owners::{self, OwnerInput};
 use crate::store::scope::All;
 use crate::store::servers::{self, ServerInput};
 use crate::store::thresholds::{self, ThresholdInput};
+use crate::store::users::members::Role;
 use crate::store::users::{self, NewUser};
 
 /// The customer's owner.
@@ -83,11 +84,10 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
     let acme = owners::find_rw(&mut db, &all.into(), acme.id).await?;
     acme.set_threshold(&mut db, threshold("cpu_threshold_exceeded", "warning", "60", "30s").check()?, &by)
         .await?;
-    let admin = NewUser::check("admin", passwords.admin.clone(), true, None).await?;
+    let admin = NewUser::check("admin", passwords.admin.clone(), true).await?;
     users::create(&mut db, all, admin, &by).await?;
-    let customer =
-        NewUser::check("nordwind", passwords.customer.clone(), false, Some(CUSTOMER.into())).await?;
-    users::create(&mut db, all, customer, &by).await?;
+    let customer = NewUser::check("nordwind", passwords.customer.clone(), false).await?;
+    users::create(&mut db, all, customer.with_role(CUSTOMER, Role::Manager), &by).await?;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ impl Provider {
     }
 
     /// Never called.
-    pub async fn begin(&self, _: Purpose, _: String) -> Result<(Url, Trip), Failure> {
+    pub async fn begin(&self, _: Purpose) -> Result<(Url, Trip), Failure> {
         match *self {}
     }
 

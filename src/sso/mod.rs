@@ -51,8 +51,6 @@ pub struct Trip {
     /// When it began, seconds since 1970.
     began: i64,
     pub purpose: Purpose,
-    /// Where to go afterwards.
-    pub next: String,
 }
 
 impl fmt::Debug for Trip {

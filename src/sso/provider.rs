@@ -117,7 +117,7 @@ impl Provider {
     }
 
     /// Where to send somebody, and what to keep until they come back.
-    pub async fn begin(&self, purpose: Purpose, next: String) -> Result<(Url, Trip), Failure> {
+    pub async fn begin(&self, purpose: Purpose) -> Result<(Url, Trip), Failure> {
         let client = self.client(&*self.0.discovery.found().await?);
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let flow = CoreAuthenticationFlow::AuthorizationCode;
@@ -137,7 +137,6 @@ impl Provider {
             verifier: verifier.into_secret(),
             began: Timestamp::now().as_second(),
             purpose,
-            next,
         };
         Ok((url, trip))
     }

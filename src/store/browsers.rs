@@ -45,10 +45,10 @@ pub struct Knock {
 /// the name or nobody.
 pub async fn knock(db: &mut Db, name: &str, secret: Option<&str>) -> Result<Knock> {
     let knock = diesel::sql_query(
-        "select typed.account, u.id as \"user\", u.password_hash, \
+        "select typed.account, u.id as \"user\", p.hash as password_hash, \
            u.disabled_at is not null as disabled, b.hash is not null as known \
          from (select lower($1) as account) typed \
-         left join users u on lower(u.name) = typed.account \
+         left join users u on lower(u.name) = typed.account left join passwords p on p.user_id = u.id \
          left join known_browsers b on b.user_id = u.id and b.hash = $2 and b.expires_at > now()",
     )
     .bind::<Text, _>(name.trim())

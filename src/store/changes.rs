@@ -21,6 +21,9 @@ pub struct Actor {
     pub from: Option<IpAddr>,
     /// How: empty in a browser, else as `token deploy` or `command line`.
     pub through: String,
+    /// An admin, whatever they look at or their token is restricted to, or the program: customers read of them
+    /// that it was the staff.
+    pub staff: bool,
 }
 
 impl Actor {
@@ -29,9 +32,9 @@ impl Actor {
         Self { through: "command line".into(), ..Self::program("command line") }
     }
 
-    /// A part of the program that acts on nobody's behalf.
+    /// A part of the program that acts on nobody's behalf; counts as staff.
     pub fn program(name: &str) -> Self {
-        Self { id: None, name: name.to_owned(), from: None, through: String::new() }
+        Self { id: None, name: name.to_owned(), from: None, through: String::new(), staff: true }
     }
 }
 

@@ -1,5 +1,5 @@
 //! A connection, and whose rows it can reach. The database keeps tenants apart a second time: policies compare
-//! each row's owner with two settings that live as long as a transaction, so a query that forgot its
+//! each row's owner with settings that live as long as a transaction, so a query that forgot its
 //! scope finds nothing, and what was set for one request is gone before the next.
 
 use std::fmt::Write;
@@ -33,11 +33,8 @@ impl Db {
     }
 
     pub(super) async fn bound(conn: Object<AsyncPgConnection>, rights: &Writing) -> Result<Self> {
-        let settings = format!(
-            "set local prommgr.seen = '{}'; set local prommgr.changed = '{}'",
-            setting(&rights.seen),
-            setting(&rights.changed)
-        );
+        let (seen, changed) = (setting(&rights.seen), setting(&rights.changed));
+        let settings = settings(&seen, &changed, rights.person);
         let mut db = Self { conn: Some(conn), rights: Some(settings), between: false };
         db.begin(READ).await?;
         Ok(db)
@@ -50,8 +47,10 @@ impl Db {
 
     /// Begins a transaction with the rights in it: one round trip.
     async fn begin(&mut self, begin: &str) -> Result<()> {
-        let Some(rights) = &self.rights else { return Ok(()) };
-        let sql = format!("{begin}; {rights}");
+        let sql = match &self.rights {
+            Some(rights) => format!("{begin}; {rights}"),
+            None => begin.to_owned(),
+        };
         self.between = true;
         let begun = AnsiTransactionManager::begin_transaction_sql(self.conn(), &sql).await;
         self.between = false;
@@ -86,10 +85,8 @@ impl Db {
         if self.rights.is_some() {
             // the one of the reads
             self.end(false).await?;
-            self.begin(begin).await?;
-        } else {
-            AnsiTransactionManager::begin_transaction_sql(self.conn(), begin).await?;
         }
+        self.begin(begin).await?;
         let done = match work(self.conn()).await {
             Ok(value) => self.end(true).await.map(|()| value),
             Err(error) => {
@@ -98,33 +95,47 @@ impl Db {
                 Err(error)
             }
         };
-        // a connection that was lost meanwhile says so at the next query
-        let _ = self.begin(READ).await;
+        if self.rights.is_some() {
+            // a connection that was lost meanwhile says so at the next query
+            let _ = self.begin(READ).await;
+        }
         done
     }
 }
 
 impl Drop for Db {
-    /// The transaction of the reads ends beside the request; only then the connection goes back to the pool.
+    /// A transaction that is open, of the reads or of a write whose request was given up, ends beside the request,
+    /// with its locks; only then the connection goes back to the pool.
     fn drop(&mut self) {
         let Some(mut conn) = self.conn.take() else { return };
-        // the pool throws away a connection that is within a transaction, or between two
-        if self.rights.is_none() || self.between {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let conn: &mut AsyncPgConnection = &mut conn;
-                let _ = AnsiTransactionManager::rollback_transaction(conn).await;
-            });
+        let status = AnsiTransactionManager::transaction_manager_status_mut(&mut *conn);
+        match (status.transaction_depth(), tokio::runtime::Handle::try_current()) {
+            (Ok(None), _) if !self.between => {}
+            (Ok(Some(_)), Ok(runtime)) if !self.between => {
+                runtime.spawn(async move {
+                    let conn: &mut AsyncPgConnection = &mut conn;
+                    let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+                });
+            }
+            // nobody knows what became of it; the pool would find out when somebody asks for it, and closed it ends at once
+            _ => drop(Object::take(conn)),
         }
     }
 }
 
-/// Binds the rest of a transaction that began at the door to the rows of one owner: for who holds an invitation to it.
-pub(super) async fn step_in(conn: &mut AsyncPgConnection, owner: i64) -> Result<()> {
-    let sql = format!("set local prommgr.seen = '{{{owner}}}'; set local prommgr.changed = '{{{owner}}}'");
-    Ok(conn.batch_execute(&sql).await?)
+/// Binds the rest of a transaction that began at the door to the rows of one owner, and to the acts of one
+/// person: for who holds an invitation to it.
+pub(super) async fn step_in(conn: &mut AsyncPgConnection, owner: i64, person: Option<i64>) -> Result<()> {
+    let owner = format!("{{{owner}}}");
+    Ok(conn.batch_execute(&settings(&owner, &owner, person)).await?)
+}
+
+/// What the policies compare with; set anew with every transaction.
+fn settings(seen: &str, changed: &str, person: Option<i64>) -> String {
+    let person = person.map_or_else(String::new, |id| id.to_string());
+    format!(
+        "set local prommgr.seen = '{seen}'; set local prommgr.changed = '{changed}'; set local prommgr.person = '{person}'"
+    )
 }
 
 /// `all`, or owners as PostgreSQL writes an array.

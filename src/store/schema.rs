@@ -4,13 +4,19 @@ diesel::table! {
     users (id) {
         id -> Int8,
         name -> Text,
-        password_hash -> Nullable<Text>,
         admin -> Bool,
         disabled_at -> Nullable<Timestamptz>,
         last_login_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         time_zone -> Text,
         admin_by_sso -> Bool,
+    }
+}
+
+diesel::table! {
+    passwords (user_id) {
+        user_id -> Int8,
+        hash -> Text,
     }
 }
 
@@ -311,6 +317,7 @@ diesel::joinable!(alerts -> servers (server_id));
 diesel::joinable!(audit -> owners (owner_id));
 diesel::joinable!(memberships -> owners (owner_id));
 diesel::joinable!(memberships -> users (user_id));
+diesel::joinable!(passwords -> users (user_id));
 diesel::joinable!(publication_files -> blobs (sha256));
 diesel::joinable!(publication_files -> publications (publication_id));
 diesel::joinable!(publication_results -> publications (publication_id));
@@ -332,6 +339,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     one_time_links,
     owners,
+    passwords,
     publication_files,
     publication_results,
     publications,

@@ -62,18 +62,20 @@ impl From<All> for Scope {
 pub struct Writing {
     pub(in crate::store) seen: Scope,
     pub(in crate::store) changed: Scope,
+    /// Whose acts these are; `None`: the staff's or the program's.
+    pub(in crate::store) person: Option<i64>,
 }
 
 impl Writing {
     /// For [`crate::auth::User`] only.
-    pub(crate) fn of(seen: Scope, changed: Scope) -> Self {
-        Self { seen, changed }
+    pub(crate) fn of(seen: Scope, changed: Scope, person: i64) -> Self {
+        Self { seen, changed, person: Some(person) }
     }
 }
 
 impl From<All> for Writing {
     fn from(all: All) -> Self {
-        Self { seen: all.into(), changed: all.into() }
+        Self { seen: all.into(), changed: all.into(), person: None }
     }
 }
 

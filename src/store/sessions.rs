@@ -28,6 +28,9 @@ pub const FROM_KEY: &str = "from";
 /// Of the browser's `User-Agent`.
 pub const AGENT_KEY: &str = "agent";
 
+/// Sessions that a person may have.
+const MOST: i64 = 100;
+
 /// tower-sessions' store over ours.
 #[derive(Clone)]
 pub struct Sessions(pub Store);
@@ -67,12 +70,13 @@ fn values(record: &Record) -> StoreResult<Values> {
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
         let mut db = self.0.door().await.map_err(backend)?;
-        diesel::insert_into(sessions::table)
-            .values((sessions::id_hash.eq(hash(&record.id)), values(record)?))
-            .execute(db.conn())
-            .await
-            .map_err(backend)?;
-        Ok(())
+        let values = (sessions::id_hash.eq(hash(&record.id)), values(record)?);
+        db.transaction(async |conn| {
+            diesel::insert_into(sessions::table).values(values).execute(conn).await?;
+            end_surplus(conn, &hash(&record.id)).await
+        })
+        .await
+        .map_err(backend)
     }
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
@@ -117,6 +121,20 @@ impl SessionStore for Sessions {
 /// Ends every session of a person.
 pub(super) async fn end_all(conn: &mut AsyncPgConnection, user: i64) -> Result<()> {
     diesel::delete(sessions::table.filter(sessions::user_id.eq(user))).execute(conn).await?;
+    Ok(())
+}
+
+/// Ends those of a person's sessions that were not used for the longest time, so that they have [`MOST`] with the
+/// one that has just begun. Nobody's sessions are not counted: they end soon by themselves.
+async fn end_surplus(conn: &mut AsyncPgConnection, begun: &[u8]) -> Result<()> {
+    let sql = "delete from sessions where id_hash in (select other.id_hash from sessions this join sessions other \
+         on other.user_id = this.user_id and other.id_hash <> this.id_hash where this.id_hash = $1 \
+         order by (other.data->>'seen')::bigint desc nulls last, other.created_at desc offset $2)";
+    diesel::sql_query(sql)
+        .bind::<diesel::sql_types::Bytea, _>(begun)
+        .bind::<diesel::sql_types::BigInt, _>(MOST - 1)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use super::audit::{self, Event};
 use super::changes::Actor;
 use super::owners::{Owner, check_line};
-use super::schema::tokens;
+use super::schema::{owners, tokens, users};
+use super::scope::All;
 use super::users::random_text;
 use super::{Db, on_constraint};
 use crate::error::{Error, Fields, Result};
@@ -128,7 +129,8 @@ pub async fn create(
             .get_result::<i64>(conn)
             .await;
         let id = on_constraint(inserted, TAKEN)?;
-        let fields = json!({"access": access(new.may_write), "expires_at": new.expires_at, "user_id": user,
+        let whose: String = users::table.find(user).select(users::name).first(conn).await?;
+        let fields = json!({"access": access(new.may_write), "expires_at": new.expires_at, "user": whose,
             "owner": owner.map(|owner| &owner.name)});
         audit::note(conn, by, Event::new("token.added", &new.name).id(id).made(fields)).await
     })
@@ -151,15 +153,45 @@ pub async fn of(db: &mut Db, user: i64) -> Result<Vec<Token>> {
         .await?)
 }
 
+/// A token, as the staff lists it.
+#[derive(Clone, Debug, Queryable)]
+pub struct Listed {
+    pub token: Token,
+    /// Whose it is.
+    pub user: String,
+    /// The name of the one owner that it is restricted to.
+    pub owner: Option<String>,
+}
+
+/// Everybody's tokens or one person's, by person and name.
+pub async fn list(db: &mut Db, _: All, user: Option<i64>) -> Result<Vec<Listed>> {
+    let mut query = tokens::table
+        .inner_join(users::table)
+        .left_join(owners::table)
+        .order((users::name, tokens::name))
+        .select((Token::as_select(), users::name, owners::name.nullable()))
+        .into_boxed();
+    if let Some(user) = user {
+        query = query.filter(tokens::user_id.eq(user));
+    }
+    Ok(query.load(db.conn()).await?)
+}
+
 /// Revokes a token of the person with that id; returns its name. `NotFound` when it is not theirs.
 pub async fn revoke(db: &mut Db, user: i64, id: i64, by: &Actor) -> Result<String> {
     db.transaction(async |conn| {
-        let name: String =
-            diesel::delete(tokens::table.filter(tokens::id.eq(id).and(tokens::user_id.eq(user))))
-                .returning(tokens::name)
-                .get_result(conn)
-                .await?;
-        audit::note(conn, by, Event::new("token.revoked", &name).id(id)).await?;
+        let (name, whose): (String, String) = tokens::table
+            .inner_join(users::table)
+            .filter(tokens::id.eq(id).and(tokens::user_id.eq(user)))
+            .select((tokens::name, users::name))
+            .first(conn)
+            .await?;
+        // another may have been quicker
+        if diesel::delete(tokens::table.find(id)).execute(conn).await? == 0 {
+            return Err(Error::NotFound);
+        }
+        let event = Event::new("token.revoked", &name).id(id).gone(json!({"user": whose}));
+        audit::note(conn, by, event).await?;
         Ok(name)
     })
     .await

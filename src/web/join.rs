@@ -13,6 +13,7 @@ use crate::auth::{self, Browser, User};
 use crate::error::{Error, Fields, Result};
 use crate::face::{Form, Path};
 use crate::store::attempts::{self, Bucket};
+use crate::store::audit::STAFF;
 use crate::store::users::invitations::{self, Offer};
 use crate::store::users::{self, NewUser};
 
@@ -32,7 +33,8 @@ struct JoinPage {
     role: &'static str,
     /// What the person has already, where there is nothing to give.
     has: Option<&'static str>,
-    made_by: String,
+    /// `None`: the staff.
+    made_by: Option<String>,
     expires: When,
     username: Field,
     password: Field,
@@ -48,7 +50,7 @@ impl JoinPage {
             owner_name: offer.owner_name.clone(),
             role: offer.role.as_str(),
             has: offer.has.filter(|_| !offer.gives()).map(users::members::Role::as_str),
-            made_by: offer.made_by.clone(),
+            made_by: Some(offer.made_by.clone()).filter(|name| name != STAFF),
             expires: When::new(offer.expires_at, &look.zone),
             username: Field::new(username, fields, "username"),
             password: Field::new("", fields, "password"),
@@ -126,7 +128,7 @@ pub async fn accept(
         attempts::spend(&mut door, &buckets).await?;
         // the line at argon2 may be long, and connections are few
         drop(door);
-        let new = NewUser::check(&form.username, form.password.clone(), false, None).await?;
+        let new = NewUser::check(&form.username, form.password.clone(), false).await?;
         invitations::accept_as_new(&mut app.door().await?, &secret, new, browser.from).await
     };
     match made.await {

@@ -43,13 +43,15 @@ pub async fn form(
     State(app): State<App>,
     session: Session,
     look: Look,
+    browser: Browser,
     Query(query): Query<Next>,
 ) -> Result<Response> {
+    let next = local(if query.next.is_empty() { browser.onward() } else { &query.next });
     let page = LoginPage {
         frame: Frame { flash: take_flash(&session).await?, ..look.bare() },
         username: String::new(),
-        next: local(&query.next).to_owned(),
-        way: sso::way(&app, &query.next),
+        next: next.to_owned(),
+        way: sso::way(&app, next),
         error: (!query.ended.is_empty()).then(|| ENDED.into()),
     };
     look.page(StatusCode::OK, &page)
@@ -96,7 +98,8 @@ pub async fn log_in(
         way: sso::way(&app, &form.next),
         error: Some(error),
     };
-    look.page_until(status, &page, wait)
+    // the link to the single sign-on does not carry a secret
+    Ok((browser.leads_to(local(&form.next))?, look.page_until(status, &page, wait)?).into_response())
 }
 
 /// What follows when somebody proved who they are by their password, or by choosing one: signed in, to a page of
@@ -109,15 +112,15 @@ pub(super) async fn enter(
     to: &str,
     flash: Option<Flash>,
 ) -> Result<Response> {
-    let (known, to) = match half_login::enter(app, session, id, to, browser).await? {
-        Entered::In(known) => (Some(known), to),
-        Entered::Halfway => (None, "/login/second-factor"),
+    let (known, onward, to) = match half_login::enter(app, session, id, to, browser).await? {
+        Entered::In(known) => (Some(known), browser.leads_to("/")?, to),
+        Entered::Halfway(onward) => (None, onward, "/login/second-factor"),
     };
     let answer = match flash {
         Some(flash) => go(session, to, flash).await?,
         None => Redirect::to(to).into_response(),
     };
-    Ok((known, answer).into_response())
+    Ok((known, onward, answer).into_response())
 }
 
 /// `POST /logout`. The session ends, here and in the database.
@@ -186,7 +189,7 @@ pub async fn set_up(
         if !users::setup_open(&mut db, &secret).await? {
             return Err(Error::NotFound);
         }
-        let new = NewUser::check(&form.username, form.password.clone(), true, None).await?;
+        let new = NewUser::check(&form.username, form.password.clone(), true).await?;
         users::set_up(&mut db, &secret, new, browser.from).await
     };
     match made.await {

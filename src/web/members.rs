@@ -29,6 +29,7 @@ struct MembersPage {
     id: i64,
     name: String,
     members: Vec<MemberRow>,
+    managed: bool,
     invitations: Vec<InvitationRow>,
     roles: Vec<Choice>,
     note: Field,
@@ -43,6 +44,8 @@ struct MemberRow {
     you: bool,
     /// What else they could be.
     other: Role,
+    /// Nobody else manages the owner who can log in.
+    alone: bool,
 }
 
 struct InvitationRow {
@@ -78,7 +81,9 @@ impl MembersPage {
         } else {
             Vec::new()
         };
+        let able: Vec<_> = members.iter().filter(|member| member.manages()).map(|member| member.id).collect();
         let row = |member: Member| MemberRow {
+            alone: able == [member.id],
             you: member.id == user.id(),
             other: if member.role == Role::Manager.as_str() { Role::Viewer } else { Role::Manager },
             id: member.id,
@@ -100,6 +105,7 @@ impl MembersPage {
             admin: user.is_admin(),
             id: owner.id,
             name: owner.name,
+            managed: !able.is_empty(),
             members: members.into_iter().map(row).collect(),
             invitations: found.into_iter().map(invited).collect(),
             roles: roles(&typed.role),

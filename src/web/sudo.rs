@@ -19,6 +19,8 @@ use crate::face::FORM_LIMIT;
 /// The fields that this layer takes out of a form.
 const PASSWORD: &str = "sudo_password";
 const BACK: &str = "sudo_back";
+/// Fields that the page carries along: each is far longer there than it was sent.
+const MOST_FIELDS: usize = 200;
 
 /// What the layer of a route knows.
 #[derive(Clone)]
@@ -73,6 +75,9 @@ pub async fn ask(
     let (mut password, mut back) = (None, None);
     let mut fields: Vec<(String, String)> = Vec::new();
     for (name, value) in url::form_urlencoded::parse(&body).into_owned() {
+        if fields.len() == MOST_FIELDS && name != PASSWORD && name != BACK {
+            return Err(Error::TooLarge);
+        }
         match name.as_str() {
             PASSWORD => password = Some(value),
             BACK => back = Some(value),

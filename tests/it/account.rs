@@ -130,7 +130,11 @@ async fn guessing_the_current_password_comes_to_an_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_no_password_is_told_so() {
     let house = House::new().await;
-    house.db.execute("update users set password_hash = null where name = 'alice'", &[]).await.unwrap();
+    house
+        .db
+        .execute("delete from passwords where user_id = (select id from users where name = 'alice')", &[])
+        .await
+        .unwrap();
     let alice = house.alice();
     assert_eq!(alice.get("/account").await.fact("Password"), "None: you come by single sign-on");
     let page = alice.get("/account/password").await.expect(200);
@@ -139,7 +143,7 @@ async fn whoever_has_no_password_is_told_so() {
         let form = [("current_password", current), ("password", NEW), ("password_again", NEW)];
         alice.post("/account/password", &form).await.expect(422);
     }
-    assert_eq!(house.count("users where password_hash is not null and name = 'alice'").await, 0);
+    assert_eq!(house.count("passwords join users on id = user_id where name = 'alice'").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,4 +229,25 @@ async fn the_theme_is_chosen_here_too() {
     let page = bob.get("/account").await.expect(200);
     assert_eq!(page.attrs("html", "data-theme"), ["dark"]);
     assert_eq!(page.all("main .themes [aria-pressed=true]"), ["Dark"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_sessions_those_end_that_nobody_uses() {
+    let house = House::new().await;
+    let alice = house.alice();
+    // as many as there may be, used one after the other, hers the last but one
+    house.db.batch_execute(
+        "insert into sessions (id_hash, user_id, data, expires_at, created_at) \
+           select sha256(n::text::bytea), u.id, jsonb_build_object('user', u.id, 'seen', n), now() + interval '1 day', now() - n * interval '1 minute' \
+           from generate_series(1, 99) n, users u where u.name = 'alice'; \
+         update sessions set data = data || '{\"seen\": 98}' where user_id = (select id from users where name = 'alice') and data->'seen' is null; \
+         insert into sessions (id_hash, user_id, data, expires_at) select sha256('bob'), id, '{\"seen\": 0}', now() + interval '1 day' from users where name = 'bob'",
+    ).await.unwrap();
+    let count = "sessions where user_id = (select id from users where name = 'alice')";
+    assert_eq!(house.count(count).await, 100);
+    house.anyone().post("/login", &[("username", "alice"), ("password", PASSWORD)]).await.leads_to();
+    assert_eq!(house.count(count).await, 100);
+    assert_eq!(house.column("select min((data->>'seen')::bigint)::text from sessions where user_id = (select id from users where name = 'alice')").await, ["2"]);
+    alice.get("/servers").await.expect(200);
+    assert_eq!(house.count("sessions where user_id = (select id from users where name = 'bob')").await, 2);
 }

@@ -11,6 +11,7 @@ use prommgr::store::owners;
 use prommgr::store::scope::All;
 use prommgr::store::servers::ServerInput;
 use prommgr::store::tokens::{self, NewToken};
+use prommgr::store::users::members::Role;
 use prommgr::store::users::{self, NewUser};
 use prommgr::web::audit::{ACTIONS, GROUPS};
 
@@ -48,9 +49,8 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
 /// What an entry asks for leaves bob as he is; this changes him.
 fn really(entry: &Entry) -> Entry {
     let body = match entry.route {
-        "/owners/{id}/members/{user}" | "/users/{id}/memberships/{owner}" => {
-            Body::Form(&[("role", "manager")])
-        }
+        "/owners/{id}/members/{user}" => Body::Form(&[("role", "manager")]),
+        "/users/{id}/memberships/{owner}" => Body::Form(&[("role", "viewer")]),
         "/users/{id}" => Body::Form(&[("name", "bobby")]),
         "/users/{id}/admin" => Body::Form(&[("admin", "true")]),
         _ => entry.body,
@@ -168,8 +168,8 @@ async fn the_command_line_and_programs_are_told_apart() {
     let all = All::operator();
     let mut db = house.app.db(all).await.unwrap();
     let by = Actor::command_line();
-    let dora = NewUser::check("dora", PASSWORD.into(), false, Some("11".into())).await.unwrap();
-    let dora = users::create(&mut db, all, dora, &by).await.unwrap();
+    let dora = NewUser::check("dora", PASSWORD.into(), false).await.unwrap();
+    let dora = users::create(&mut db, all, dora.with_role("11", Role::Manager), &by).await.unwrap();
     users::set_password(&mut db, all, "dora", "another password".into(), &by).await.unwrap();
     users::disable(&mut db, all, dora, &by).await.unwrap();
     let shell: Vec<_> = noted(&house).await;

@@ -66,10 +66,11 @@ impl House {
             ("root", None),
         ];
         for (name, membership) in people {
-            let sql = "insert into users (name, password_hash, admin) values ($1, $2, $3) returning id";
+            let sql = "with person as (insert into users (name, admin) values ($1, $2) returning id) \
+                insert into passwords (user_id, hash) select id, $3 from person returning user_id";
             let row = house
                 .db
-                .query_one(sql, &[&name, &house.cluster.password_hash, &membership.is_none()])
+                .query_one(sql, &[&name, &membership.is_none(), &house.cluster.password_hash])
                 .await
                 .unwrap();
             let id: i64 = row.get(0);

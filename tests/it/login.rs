@@ -263,6 +263,17 @@ async fn a_login_under_way_while_the_password_changes_opens_nothing() {
     log_in(&somebody, "alice", PASSWORD).await.leads_to();
     somebody.get("/servers").await.expect(200);
     // as if the session had been written a moment after the change had ended all that there were
-    house.db.batch_execute("update users set password_hash = (select password_hash || 'x' from users where name = 'bob') where name = 'alice'").await.unwrap();
+    house.db.batch_execute("update passwords set hash = hash || 'x' where user_id = (select id from users where name = 'alice')").await.unwrap();
     assert_eq!(somebody.get("/servers").await.leads_to(), "/login?next=%2Fservers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_saved_says_that_the_database_fails() {
+    let house = House::new().await;
+    house.db.batch_execute("create function full_disk() returns trigger language plpgsql as $$ begin raise exception 'no space left on device'; end $$; create trigger full_disk before insert on sessions for each row execute function full_disk()").await.unwrap();
+    let somebody = house.anyone();
+    let page = log_in(&somebody, "alice", PASSWORD).await.expect(503);
+    assert_eq!(page.header("retry-after"), "5");
+    assert!(page.has("h1") && !page.text.contains("no space left"));
+    assert_eq!(somebody.cookie("prommgr"), "");
 }

@@ -98,6 +98,7 @@ async fn every_table_has_the_wall_and_it_holds() {
         }
         let people = [
             "users",
+            "passwords",
             "sessions",
             "tokens",
             "one_time_links",
@@ -180,4 +181,96 @@ async fn reads_cannot_write_and_viewers_cannot_either() {
     // and the connection goes on
     servers::find(&mut db, &bob.scope(), server).await.unwrap();
     assert!(tokens::of(&mut db, bob.id()).await.unwrap().is_empty());
+}
+
+/// Colleagues see each other's names; what lets them in they do not see, by whatever way.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_a_secret_of_a_colleague() {
+    let house = House::new().await;
+    house.token("bob", "deploy", true, None).await;
+    let tables = house.column("select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and not relispartition").await;
+    let read = async |rights: &str| {
+        let set = format!("set prommgr.seen = '{rights}'; set prommgr.changed = '{rights}'");
+        house.db.batch_execute(&set).await.unwrap();
+        let mut read = String::new();
+        for table in &tables {
+            read += &house.column(&format!("select r::text from {table} r")).await.concat();
+        }
+        let people = "select p::text from users u, lateral person(u.id) p where p.id is not null";
+        read + &house.column(people).await.concat()
+    };
+    let secrets = house.column("select hash from passwords union select hash::text from tokens union select encode(sha256(convert_to(hash, 'UTF8')), 'hex') from passwords").await;
+    assert!(secrets.len() >= 3);
+    for (rights, knows) in [("all", true), ("", true), ("{101}", false), ("{}", false)] {
+        let text = read(rights).await;
+        assert_eq!(text.contains("bob"), rights != "{}", "{rights:?}");
+        for secret in &secrets {
+            assert_eq!(text.contains(secret), knows, "{secret} with {rights:?}");
+        }
+    }
+    // not even that there is one
+    house.db.batch_execute("reset prommgr.seen; reset prommgr.changed").await.unwrap();
+    let alice = house.person_of("alice").await;
+    let people = users::list(&mut house.app.db(&alice).await.unwrap(), All::operator()).await.unwrap();
+    assert_eq!(
+        people.iter().map(|user| (user.name.as_str(), user.has_password)).collect::<Vec<_>>(),
+        [("alice", false), ("bob", false)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notes_what_another_did_or_what_was_done_to_another() {
+    let house = House::new().await;
+    let (alice, bob) = (house.id_of("alice").await, house.id_of("bob").await);
+    house
+        .db
+        .batch_execute(&format!(
+            "set prommgr.seen = '{{101}}'; set prommgr.changed = '{{101}}'; set prommgr.person = '{alice}'"
+        ))
+        .await
+        .unwrap();
+    let note = async |person: Option<i64>, owner: Option<i64>| {
+        let sql = "insert into audit (user_id, user_name, staff, owner_id, action, object) values ($1, 'x', false, $2, 'server.added', 'x')";
+        house.db.execute(sql, &[&person, &owner]).await
+    };
+    note(Some(alice), Some(101)).await.unwrap();
+    for (person, owner) in
+        [(Some(bob), Some(101)), (None, Some(101)), (Some(alice), Some(102)), (Some(alice), None)]
+    {
+        let refused = note(person, owner).await.unwrap_err();
+        assert!(refused.as_db_error().unwrap().message().contains("row-level security"));
+    }
+    // and what is not said by a request is nobody's
+    house.db.batch_execute("reset prommgr.person").await.unwrap();
+    note(Some(alice), Some(101)).await.unwrap_err();
+    note(None, Some(101)).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_given_up_holds_no_lock() {
+    let mut house = House::new().await;
+    let alice = house.person_of("alice").await;
+    let blocker = house.db.transaction().await.unwrap();
+    blocker.batch_execute("lock table audit in exclusive mode").await.unwrap();
+    let app = house.app.clone();
+    // at the door: it has locked her row when it waits for the audit
+    let given_up = tokio::spawn(async move {
+        users::set_time_zone(&mut app.door().await.unwrap(), &alice.actor(), "Europe/Berlin").await
+    });
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    crate::house::eventually("it waits", async || {
+        (blocker.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
+    })
+    .await;
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    blocker.rollback().await.unwrap();
+    // although nobody asks the pool for the connection
+    crate::house::eventually("the row is free", async || {
+        let free = house.db.query("select from users where name = 'alice' for update skip locked", &[]).await;
+        (free.unwrap().len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(house.count("users where time_zone <> ''").await, 0);
+    assert_eq!(house.count("audit").await, 0);
 }

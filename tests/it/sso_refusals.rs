@@ -189,3 +189,32 @@ async fn it_leads_nowhere_else_than_to_us() {
         assert_eq!(ada.get(&back).await.leads_to(), "/");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_is_noted_once_an_hour() {
+    let (house, provider) = both().await;
+    let turned = async || {
+        house.column("select concat_ws(' | ', user_name, new->>'why', through, user_id is not null) from audit where action = 'session.refused' order by at, id").await
+    };
+    let ada = |groups: &[&'static str]| provider.person("ada-1", "ada", groups);
+    ada(&[]);
+    log_in(&house.anyone(), &provider).await.expect(403);
+    log_in(&house.anyone(), &provider).await.expect(403);
+    let mut expected = vec!["ada | nothing was given to them | single sign-on | f"];
+    assert_eq!(turned().await, expected);
+    provider.person("eve-1", "alice", &["ops"]);
+    log_in(&house.anyone(), &provider).await.expect(409);
+    expected.push("alice | the name is a local account's | single sign-on | f");
+    assert_eq!(turned().await, expected);
+    ada(&["ops"]);
+    log_in(&house.anyone(), &provider).await.leads_to();
+    house.db.batch_execute("update users set disabled_at = now() where name = 'ada'").await.unwrap();
+    house.db.batch_execute("alter table audit no force row level security; update audit set at = at - interval '2 hours'; alter table audit force row level security").await.unwrap();
+    log_in(&house.anyone(), &provider).await.expect(403);
+    expected.push("ada | the account is disabled | single sign-on | t");
+    assert_eq!(turned().await, expected);
+    let page = house.root().get("/audit?q=ada&group=sessions").await.expect(200);
+    assert!(page.all("tbody .what").contains(&"Was not let in".to_owned()));
+    // the staff's to read
+    assert!(!house.alice().get("/audit").await.expect(200).text.contains("Was not let in"));
+}

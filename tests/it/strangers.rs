@@ -55,7 +55,7 @@ pub struct Entry {
 }
 
 /// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{link}` (an invitation), people by name and `{secret}` are
-/// filled in; all but `{charlie}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
+/// filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
 /// alice's. Where programs ask, the cast presents tokens.
 #[rustfmt::skip]
 pub fn entries() -> Vec<Entry> {
@@ -125,7 +125,7 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/users/{id}/enabled",       "/users/{bob}/enabled",            &[("enabled", "true")], admins_do),
         entry("POST", "/users/{id}/password",      "/users/{bob}/password",           &[],     [Login, Nothing, Nothing, Nothing, It]),
         entry("POST", "/users/{id}/second-factor/removal", "/users/{bob}/second-factor/removal", &[], admins_do),
-        entry("POST", "/users/{id}/memberships",   "/users/{bob}/memberships",        &[("owner", "11"), ("role", "viewer")], admins_do),
+        entry("POST", "/users/{id}/memberships",   "/users/{root}/memberships",       &[("owner", "11"), ("role", "viewer")], admins_do),
         entry("POST", "/users/{id}/memberships/{owner}", "/users/{bob}/memberships/{owner}", VIEWER, admins_do),
         entry("GET",  "/servers",                  "/servers",                        &[],     [Login, It, It, It, It]),
         entry("POST", "/servers",                  "/servers",                        SERVER,  [Login, Messages, No, Done, Messages]),
@@ -222,7 +222,7 @@ impl Scene {
         let alert = house.column("select id::text from alerts").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
         house.db.batch_execute(
-            "insert into users (name, password_hash) values ('dora', 'x'), ('emil', 'x'); \
+            "insert into users (name) values ('dora'), ('emil'); \
              insert into memberships (user_id, owner_id, role) select id, 101, 'viewer' from users where name in ('dora', 'emil'); \
              insert into one_time_links (hash, purpose, owner_id, role, note, made_by_id, expires_at) \
                select '\\x00', 'invitation', 101, 'viewer', 'nord-newcomer', id, now() + interval '1 day' from users where name = 'root'",

@@ -68,6 +68,19 @@ async fn it_says_what_for_and_leads_back_to_the_form() {
     assert_eq!(alice.get(&form).await.leads_to(), "/owners/101/members");
 }
 
+/// The page that asks would carry each of them along, in many times its length.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_very_many_fields_is_refused() {
+    let house = House::new().await;
+    a_while_later(&house).await;
+    let alice = house.alice();
+    let some = vec![("a", ""); 200];
+    alice.post("/account/tokens", &some).await.expect(403);
+    let many = vec![("a", ""); 100_000];
+    let refused = alice.post("/account/tokens", &many).await.expect(413);
+    assert!(refused.text.len() < 20_000, "{}", refused.text.len());
+}
+
 /// Members, users, tokens, passwords, second factors: whatever changes them asks.
 #[test]
 fn every_route_that_needs_it_has_it() {

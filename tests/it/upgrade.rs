@@ -48,6 +48,10 @@ async fn rows_of_the_first_release_survive() {
     assert_eq!(store.migrate().await.unwrap(), 0);
     let counted = "select (select count(*) from alerts) + (select count(*) from servers) + (select count(*) from server_health h join owners o on o.id = h.owner_id)";
     assert_eq!(db.query_one(counted, &[]).await.unwrap().get::<_, i64>(0), 3);
+    assert_eq!(
+        db.query_one("select count(*) from passwords where hash = 'x'", &[]).await.unwrap().get::<_, i64>(0),
+        2
+    );
     // people keep their ids, and new ones are no neighbours of them
     let ids = db.query("select id from users order by id", &[]).await.unwrap();
     assert_eq!(ids.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>(), [1, 2]);

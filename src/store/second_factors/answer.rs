@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Bigint, Binary, Integer, Nullable, Text};
+use diesel::sql_types::{Bigint, Binary, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use serde_json::json;
@@ -29,8 +29,8 @@ pub async fn bond(db: &mut Db, user: i64) -> Result<Option<String>> {
         bond: String,
     }
     let found: Option<Row> = diesel::sql_query(
-        "select encode(sha256(convert_to(coalesce(u.password_hash, '') || f.enabled_at::text, 'UTF8')), 'hex') as bond \
-         from users u join second_factors f on f.user_id = u.id \
+        "select encode(sha256(convert_to(coalesce(p.hash, '') || f.enabled_at::text, 'UTF8')), 'hex') as bond \
+         from users u join second_factors f on f.user_id = u.id left join passwords p on p.user_id = u.id \
          where u.id = $1 and u.disabled_at is null and f.secret is not null",
     )
     .bind::<Bigint, _>(user)
@@ -73,6 +73,8 @@ struct Kept {
     blocked_for: i64,
     #[diesel(sql_type = Text)]
     name: String,
+    #[diesel(sql_type = Bool)]
+    admin: bool,
 }
 
 /// Checks an answer: a code of the app or a recovery code. The row is locked meanwhile, so that of two that
@@ -88,7 +90,7 @@ pub async fn check(
 ) -> Result<Answer> {
     db.transaction(async |conn| {
         let kept: Kept = diesel::sql_query(
-            "select f.secret, f.last_step, f.wrong, u.name, \
+            "select f.secret, f.last_step, f.wrong, u.name, u.admin, \
                    greatest(ceil(extract(epoch from f.blocked_until - now())), 0)::bigint as blocked_for \
                  from second_factors f join users u on u.id = f.user_id \
                  where f.user_id = $1 and f.secret is not null for update of f",
@@ -116,7 +118,7 @@ pub async fn check(
             Answer::Wrong | Answer::Used => count_wrong(conn, user, wrong, answer).await?,
             other => other,
         };
-        let by = Actor { id: Some(user), from, ..Actor::program(&kept.name) };
+        let by = Actor { id: Some(user), from, staff: kept.admin, ..Actor::program(&kept.name) };
         let event = |action| Event::new(action, &kept.name).id(user);
         match answer {
             Answer::RecoveryCode { left } => {

@@ -15,7 +15,7 @@ use super::links::{Made, WELCOME_HOURS, hash};
 use super::members::{self, Role};
 use crate::error::{Error, Fields, Result};
 use crate::store::Db;
-use crate::store::audit::{self, Event};
+use crate::store::audit::{self, Event, STAFF};
 use crate::store::changes::Actor;
 use crate::store::db::step_in;
 use crate::store::owners::Owner;
@@ -67,16 +67,12 @@ pub struct Invitation {
     pub works: bool,
 }
 
-/// Whether the link's maker may still invite: an admin, or a manager of that owner, and not disabled.
-const MAKER: &str = "coalesce(p.admin or l.owner_id = any(p.manages), false)";
-
 /// The invitations to an owner that are neither used nor expired, the newest first.
 pub async fn of(db: &mut Db, owner: &Writable<Owner>) -> Result<Vec<Invitation>> {
-    let sql = format!(
-        "select l.id, l.role, l.note, l.made_by, l.expires_at, {MAKER} as works \
-         from one_time_links l, lateral person(l.made_by_id) p \
-         where l.purpose = 'invitation' and l.owner_id = $1 and l.expires_at > now() order by l.created_at desc, l.id"
-    );
+    let sql = "select l.id, l.role, l.note, l.expires_at, may_invite(l.made_by_id, l.owner_id) as works, \
+           case when rights_all('seen') then u.name else l.made_by end as made_by \
+         from one_time_links l left join users u on u.id = l.made_by_id \
+         where l.purpose = 'invitation' and l.owner_id = $1 and l.expires_at > now() order by l.created_at desc, l.id";
     Ok(diesel::sql_query(sql).bind::<Bigint, _>(owner.id).load(db.conn()).await?)
 }
 
@@ -100,7 +96,8 @@ pub async fn make(db: &mut Db, owner: &Writable<Owner>, new: NewInvitation, by: 
                 one_time_links::owner_id.eq(owner),
                 one_time_links::role.eq(new.role.as_str()),
                 one_time_links::note.eq(&new.note),
-                one_time_links::made_by.eq(&by.name),
+                // customers read it
+                one_time_links::made_by.eq(if by.staff { STAFF } else { &by.name }),
                 one_time_links::made_by_id.eq(by.id),
             ))
             .returning(one_time_links::id)
@@ -134,7 +131,7 @@ pub struct Offer {
     pub owner: i64,
     pub owner_name: String,
     pub role: Role,
-    /// Who invites.
+    /// Who invites; [`STAFF`] for one of the staff.
     pub made_by: String,
     pub expires_at: Timestamp,
     /// The role that the person who asks has already.
@@ -153,7 +150,7 @@ impl Offer {
 pub async fn offer(db: &mut Db, secret: &str, user: Option<i64>) -> Result<Offer> {
     db.transaction(async |conn| {
         let link = find(conn, secret).await?;
-        step_in(conn, link.owner_id).await?;
+        step_in(conn, link.owner_id, user).await?;
         link.offer(conn, user).await
     })
     .await
@@ -178,12 +175,13 @@ pub async fn accept_as_new(
     new: NewUser,
     from: Option<IpAddr>,
 ) -> Result<(i64, Offer)> {
-    let new = NewUser { admin: false, owner_external_id: None, ..new };
+    let new = NewUser { admin: false, roles: Vec::new(), ..new };
     db.transaction(async |conn| {
         let link = find(conn, secret).await?;
         let name = new.name.clone();
         let user = super::insert(conn, new).await?;
-        let by = Actor { id: Some(user), from, through: "invitation".into(), ..Actor::program(&name) };
+        let through = "invitation".into();
+        let by = Actor { id: Some(user), name: name.clone(), from, through, staff: false };
         audit::note(conn, &by, Event::new("user.added", &name).id(user).made(json!({"name": name}))).await?;
         let offer = join(conn, link, user, &by).await?;
         Ok((user, offer))
@@ -209,11 +207,9 @@ struct Link {
 
 /// The link, locked until the transaction ends, so that one holder comes after the other.
 async fn find(conn: &mut AsyncPgConnection, secret: &str) -> Result<Link> {
-    let sql = format!(
-        "select l.id, l.owner_id, l.role, l.note, l.made_by, l.expires_at \
-         from one_time_links l, lateral person(l.made_by_id) p \
-         where l.purpose = 'invitation' and l.hash = $1 and l.expires_at > now() and {MAKER} for update of l"
-    );
+    let sql = "select l.id, l.owner_id, l.role, l.note, l.made_by, l.expires_at from one_time_links l \
+         where l.purpose = 'invitation' and l.hash = $1 and l.expires_at > now() \
+           and may_invite(l.made_by_id, l.owner_id) for update";
     Ok(diesel::sql_query(sql).bind::<Bytea, _>(hash(secret)).get_result(conn).await?)
 }
 
@@ -243,13 +239,12 @@ impl Link {
 }
 
 async fn join(conn: &mut AsyncPgConnection, link: Link, user: i64, by: &Actor) -> Result<Offer> {
-    step_in(conn, link.owner_id).await?;
+    step_in(conn, link.owner_id, Some(user)).await?;
     let offer = link.offer(conn, Some(user)).await?;
     if !offer.gives() {
         return Ok(offer);
     }
     diesel::delete(one_time_links::table.filter(one_time_links::id.eq(link.id))).execute(conn).await?;
-    // as a member first: the audit asks the users table, which shows colleagues, who is no staff
     members::put(conn, link.owner_id, (user, &by.name), offer.role, by).await?;
     let event = Event::new("invitation.accepted", &link.note).owner(link.owner_id).id(link.id);
     audit::note(conn, by, event.made(json!({"member": by.name, "role": link.role}))).await?;

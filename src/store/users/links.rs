@@ -9,7 +9,7 @@ use jiff_diesel::ToDiesel;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{NewUser, User, any, random_text};
+use super::{NewUser, User, any, passwords, random_text};
 use crate::error::{Error, Fields, Result};
 use crate::store::audit::{self, Event};
 use crate::store::changes::Actor;
@@ -89,7 +89,7 @@ pub async fn set_up(db: &mut Db, secret: &str, new: NewUser, from: Option<IpAddr
             .await?;
         let name = new.name.clone();
         let id = super::insert(conn, NewUser { admin: true, ..new }).await?;
-        let by = Actor { id: Some(id), name, from, through: "setup link".into() };
+        let by = Actor { id: Some(id), name, from, through: "setup link".into(), staff: true };
         let fields = json!({"name": by.name, "admin": true});
         audit::note(conn, &by, Event::new("user.added", &by.name).id(id).made(fields)).await?;
         Ok(id)
@@ -117,7 +117,7 @@ pub(super) async fn insert_password_link(
     user: &User,
     by: &Actor,
 ) -> Result<Made> {
-    let made = Made::new(if user.password_hash.is_some() { RESET_HOURS } else { WELCOME_HOURS });
+    let made = Made::new(if user.has_password { RESET_HOURS } else { WELCOME_HOURS });
     forget(conn, user.id).await?;
     diesel::insert_into(one_time_links::table)
         .values((
@@ -189,14 +189,18 @@ pub async fn choose_password(
         let user: Option<i64> =
             diesel::delete(link).returning(one_time_links::user_id).get_result(conn).await?;
         let user = user.ok_or(Error::NotFound)?;
-        let name: String = diesel::update(users::table.find(user).filter(users::disabled_at.is_null()))
-            .set(users::password_hash.eq(new))
-            .returning(users::name)
-            .get_result(conn)
+        let (name, staff): (String, bool) = users::table
+            .find(user)
+            .filter(users::disabled_at.is_null())
+            .select((users::name, users::admin))
+            .for_no_key_update()
+            .first(conn)
             .await?;
+        passwords::put(conn, user, &new).await?;
         forget(conn, user).await?;
         sessions::end_all(conn, user).await?;
-        let by = Actor { id: Some(user), from, through: "one-time link".into(), ..Actor::program(&name) };
+        let through = "one-time link".into();
+        let by = Actor { id: Some(user), name: name.clone(), from, through, staff };
         audit::note(conn, &by, Event::new("user.password_set", &name).id(user)).await?;
         Ok(user)
     })

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use diesel::dsl::sql;
+use diesel::dsl::{not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Bool, Text};
 use diesel_async::RunQueryDsl;
 
-use super::User;
+use super::{User, has_password};
 use crate::error::Result;
 use crate::page::{At, Page, SIZE, Seek};
 use crate::store::schema::users;
@@ -56,7 +56,7 @@ pub async fn page(db: &mut Db, _: All, filter: &Filter, at: &At) -> Result<Page<
         Kind::Admins => query.filter(users::admin.and(users::disabled_at.is_null())),
         Kind::Disabled => query.filter(users::disabled_at.is_not_null()),
         Kind::Invited => query
-            .filter(users::password_hash.is_null().and(users::last_login_at.is_null()))
+            .filter(not(has_password()).and(users::last_login_at.is_null()))
             .filter(users::disabled_at.is_null()),
     };
     // a name is unique in whatever case

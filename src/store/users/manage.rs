@@ -8,11 +8,11 @@ use serde_json::json;
 use super::links::{self, Made};
 use super::members::{self, Role};
 use super::{NewUser, User};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fields, Result};
 use crate::store::audit::{self, Event};
 use crate::store::changes::Actor;
 use crate::store::owners::Owner;
-use crate::store::schema::{memberships, users};
+use crate::store::schema::{memberships, owners, users};
 use crate::store::scope::{All, Writable};
 use crate::store::{Db, now, on_constraint, sessions};
 
@@ -21,13 +21,22 @@ pub async fn find(db: &mut Db, _: All, id: i64) -> Result<User> {
     Ok(users::table.find(id).select(User::as_select()).first(db.conn()).await?)
 }
 
-/// Makes a person, as manager of the owner with that external id where one is named.
+/// Makes a person, with their roles. `Invalid` at `owner` when one of the owners is not there.
 pub async fn create(db: &mut Db, _: All, new: NewUser, by: &Actor) -> Result<i64> {
     db.transaction(async |conn| {
-        let event = new.clone();
+        let (name, admin, roles) = (new.name.clone(), new.admin, new.roles.clone());
         let id = super::insert(conn, new).await?;
-        let fields = json!({"name": event.name, "admin": event.admin, "owner": event.owner_external_id});
-        audit::note(conn, by, Event::new("user.added", &event.name).id(id).made(fields)).await?;
+        let fields = json!({"name": name, "admin": admin});
+        audit::note(conn, by, Event::new("user.added", &name).id(id).made(fields)).await?;
+        for (external_id, role) in roles {
+            let owner = owners::table
+                .filter(owners::external_id.eq(&external_id).and(owners::removed_at.is_null()))
+                .select(owners::id);
+            let owner: i64 = owner.first(conn).await.optional()?.ok_or_else(|| {
+                Error::Invalid(Fields::one("owner", format!("No owner has the external id {external_id}.")))
+            })?;
+            members::put(conn, owner, (id, &name), role, by).await?;
+        }
         Ok(id)
     })
     .await
@@ -171,7 +180,7 @@ pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> 
 /// `Conflict` when nobody else who is an admin can log in: is not disabled, and has a password or came in without
 /// one before. Locks the admins, so that two cannot demote each other.
 async fn spare_last_admin(conn: &mut AsyncPgConnection, id: i64) -> Result<()> {
-    let able = users::password_hash.is_not_null().or(users::last_login_at.is_not_null());
+    let able = super::has_password().or(users::last_login_at.is_not_null());
     let admins: Vec<(i64, bool)> = users::table
         .filter(users::admin.and(users::disabled_at.is_null()))
         .order(users::id)

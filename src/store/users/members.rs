@@ -1,5 +1,6 @@
 //! Members of an owner, and what each may do. A `Writable<Owner>` is the permission to change them.
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -48,6 +49,13 @@ pub struct Member {
     pub name: String,
     pub role: String,
     pub disabled: bool,
+}
+
+impl Member {
+    /// Whether this is a manager who can log in.
+    pub fn manages(&self) -> bool {
+        self.role == Role::Manager.as_str() && !self.disabled
+    }
 }
 
 /// The members of an owner, by name, at most 1,000.
@@ -120,7 +128,26 @@ pub(super) async fn put(
     audit::note(conn, by, event.owner(owner).id(user)).await
 }
 
-/// Makes anybody a member, or changes their role; returns the person's name. Only the staff know who exists.
+/// Those of a person's owners, not removed, that nobody else manages who can log in.
+pub async fn alone_in(db: &mut Db, _: All, user: i64) -> Result<Vec<i64>> {
+    let (theirs, others) = diesel::alias!(memberships as theirs, memberships as others);
+    let another = others
+        .inner_join(users::table.on(users::id.eq(others.field(memberships::user_id))))
+        .filter(others.field(memberships::owner_id).eq(theirs.field(memberships::owner_id)))
+        .filter(others.field(memberships::role).eq("manager"))
+        .filter(others.field(memberships::user_id).ne(user).and(users::disabled_at.is_null()));
+    Ok(theirs
+        .inner_join(owners::table.on(owners::id.eq(theirs.field(memberships::owner_id))))
+        .filter(theirs.field(memberships::user_id).eq(user).and(owners::removed_at.is_null()))
+        .filter(theirs.field(memberships::role).eq("manager"))
+        .filter(not(exists(another)))
+        .select(owners::id)
+        .load(db.conn())
+        .await?)
+}
+
+/// Makes anybody a member; returns the person's name. Only the staff know who exists. `Invalid` at `owner` for a
+/// member, whose role it would change unseen.
 pub async fn add(
     db: &mut Db,
     _: All,
@@ -132,6 +159,10 @@ pub async fn add(
     let owner = owner.id;
     db.transaction(async |conn| {
         let name = name_of(conn, user).await?;
+        if let Some(has) = role_of(conn, owner, user).await? {
+            let why = format!("{name} is {} there already: change the role in the list.", has.as_str());
+            return Err(Error::Invalid(Fields::one("owner", why)));
+        }
         put(conn, owner, (user, &name), role, by).await?;
         Ok(name)
     })
@@ -192,11 +223,9 @@ pub(super) async fn take(
 ) -> Result<()> {
     let theirs = memberships::table.find((user, owner));
     let role: String = theirs.select(memberships::role).for_update().first(conn).await?;
-    // before they are gone: who removes themselves is still seen to be a customer
-    let event = Event::new("membership.removed", name).owner(owner).id(user);
-    audit::note(conn, by, event.gone(json!({"role": role}))).await?;
     diesel::delete(theirs).execute(conn).await?;
-    Ok(())
+    let event = Event::new("membership.removed", name).owner(owner).id(user);
+    audit::note(conn, by, event.gone(json!({"role": role}))).await
 }
 
 /// `Conflict` when this is the only manager who is not disabled. Locks the managers, so that two cannot demote each other.
@@ -213,7 +242,7 @@ async fn spare_last_manager(conn: &mut AsyncPgConnection, owner: i64, user: i64)
     }
     let others: Vec<i64> = managers.into_iter().filter(|manager| *manager != user).collect();
     let able = users::table.filter(users::id.eq_any(others).and(users::disabled_at.is_null()));
-    if diesel::select(diesel::dsl::exists(able)).get_result(conn).await? {
+    if diesel::select(exists(able)).get_result(conn).await? {
         return Ok(());
     }
     Err(Error::Conflict("This is the last manager. Make somebody else a manager first.".into()))

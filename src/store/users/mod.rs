@@ -6,6 +6,7 @@ mod list;
 mod manage;
 pub mod members;
 mod own;
+mod passwords;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -15,17 +16,19 @@ use diesel::sql_types::{Array, Bigint, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use rand::RngExt;
-use sha2::{Digest, Sha256};
 
 pub use self::links::{
     Made, choose_password, open_password_link, password_link, password_open, set_up, setup_link, setup_open,
 };
 pub use self::list::{Filter, Kind, Owned, owned, page};
 pub use self::manage::{create, disable, enable, end_sessions, find, invite, remove, rename, set_admin};
+use self::members::Role;
 pub use self::own::{change_password, set_time_zone};
+pub(super) use self::passwords::has_password;
+pub use self::passwords::{bond, password_hash};
 use super::audit::{self, Event};
 use super::changes::Actor;
-use super::schema::{memberships, owners, users};
+use super::schema::users;
 use super::scope::All;
 use super::statement::Prepare;
 use super::{Db, on_constraint};
@@ -41,8 +44,9 @@ const SHORTEST_PASSWORD: usize = 10;
 pub struct User {
     pub id: i64,
     pub name: String,
-    /// `None`: the person has not chosen one.
-    pub password_hash: Option<String>,
+    /// Not so for who has not chosen one; always, for who may not see passwords.
+    #[diesel(select_expression = has_password(), select_expression_type = has_password)]
+    pub has_password: bool,
     pub admin: bool,
     #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
     pub disabled_at: Option<Timestamp>,
@@ -59,7 +63,8 @@ pub struct NewUser {
     /// `None`: to be chosen by a link.
     password_hash: Option<String>,
     admin: bool,
-    owner_external_id: Option<String>,
+    /// External ids of owners, and the role in each.
+    roles: Vec<(String, Role)>,
 }
 
 /// Checks a login name: 1 to 100 characters, none of them control characters or blanks around.
@@ -110,59 +115,38 @@ impl NewUser {
     }
 
     /// Checks the fields (`username`, `password`) and hashes the password.
-    pub async fn check(
-        name: &str,
-        password: String,
-        admin: bool,
-        owner_external_id: Option<String>,
-    ) -> Result<Self> {
+    pub async fn check(name: &str, password: String, admin: bool) -> Result<Self> {
         Self::faults(name, &password).into_result()?;
         let name = name.trim().to_owned();
         let password_hash = Some(crate::password::hash(password).await?);
-        Ok(Self { name, password_hash, admin, owner_external_id })
+        Ok(Self { name, password_hash, admin, roles: Vec::new() })
     }
 
     /// Checks the field `name`; the person chooses the password by a link.
     pub fn without_password(name: &str, admin: bool) -> Result<Self> {
         let name = checked_name(name, "name")?;
-        Ok(Self { name, password_hash: None, admin, owner_external_id: None })
+        Ok(Self { name, password_hash: None, admin, roles: Vec::new() })
+    }
+
+    /// Who will be a member of the owner with that external id.
+    #[must_use]
+    pub fn with_role(mut self, owner: impl Into<String>, role: Role) -> Self {
+        self.roles.push((owner.into(), role));
+        self
     }
 }
 
+/// Makes the row and the password; what roles there are is for the caller.
 async fn insert(conn: &mut AsyncPgConnection, new: NewUser) -> Result<i64> {
     let inserted = diesel::insert_into(users::table)
-        .values((
-            users::name.eq(&new.name),
-            users::password_hash.eq(&new.password_hash),
-            users::admin.eq(new.admin),
-        ))
+        .values((users::name.eq(&new.name), users::admin.eq(new.admin)))
         .returning(users::id)
         .get_result::<i64>(conn)
         .await;
     let field = if new.password_hash.is_some() { "username" } else { "name" };
     let id = on_constraint(inserted, &[("users_name_key", field, "This name is taken.")])?;
-    if let Some(external_id) = &new.owner_external_id {
-        let owner: Option<i64> = owners::table
-            .filter(owners::external_id.eq(external_id))
-            .filter(owners::removed_at.is_null())
-            .select(owners::id)
-            .first(conn)
-            .await
-            .optional()?;
-        let Some(owner) = owner else {
-            return Err(Error::Invalid(Fields::one(
-                "owner",
-                format!("No owner has the external id `{external_id}`."),
-            )));
-        };
-        diesel::insert_into(memberships::table)
-            .values((
-                memberships::user_id.eq(id),
-                memberships::owner_id.eq(owner),
-                memberships::role.eq("manager"),
-            ))
-            .execute(conn)
-            .await?;
+    if let Some(hash) = &new.password_hash {
+        passwords::put(conn, id, hash).await?;
     }
     Ok(id)
 }
@@ -215,26 +199,15 @@ pub async fn identity(db: &mut Db, id: i64) -> Result<Option<Identity>> {
         .optional()?)
 }
 
-/// What a session is tied to: the SHA-256 of the password's hash, in hexadecimal.
-pub fn bond(password_hash: &str) -> String {
-    Sha256::digest(password_hash).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The hash of a person's password; `None`: there is no such person, or they have none.
-pub async fn password_hash(db: &mut Db, id: i64) -> Result<Option<String>> {
-    let hash = users::table.find(id).filter(users::disabled_at.is_null()).select(users::password_hash);
-    Ok(hash.first::<Option<String>>(db.conn()).await.optional()?.flatten())
-}
-
 /// Notes a login; `through` is empty for one with a password.
 pub async fn logged_in(db: &mut Db, id: i64, from: Option<IpAddr>, through: &str) -> Result<()> {
     db.transaction(async |conn| {
-        let name: String = diesel::update(users::table.find(id))
+        let (name, staff): (String, bool) = diesel::update(users::table.find(id))
             .set(users::last_login_at.eq(diesel::dsl::now))
-            .returning(users::name)
+            .returning((users::name, users::admin))
             .get_result(conn)
             .await?;
-        let by = Actor { id: Some(id), name: name.clone(), from, through: through.to_owned() };
+        let by = Actor { id: Some(id), name: name.clone(), from, through: through.to_owned(), staff };
         audit::note(conn, &by, Event::new("session.started", &name).id(id)).await
     })
     .await
@@ -251,7 +224,7 @@ pub async fn set_password(db: &mut Db, _: All, name: &str, password: String, by:
     let user = by_name(db, name).await?.ok_or(Error::NotFound)?;
     let hash = crate::password::hash(password).await?;
     db.transaction(async |conn| {
-        diesel::update(users::table.find(user.id)).set(users::password_hash.eq(hash)).execute(conn).await?;
+        passwords::put(conn, user.id, &hash).await?;
         links::forget(conn, user.id).await?;
         super::sessions::end_all(conn, user.id).await?;
         audit::note(conn, by, Event::new("user.password_set", &user.name).id(user.id)).await

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::store::audit::{self, Event};
 use crate::store::changes::Actor;
-use crate::store::schema::{one_time_links, users};
+use crate::store::schema::{one_time_links, passwords, users};
 use crate::store::{Db, sessions};
 
 /// Gives the actor another password, in PHC string format, and ends the actor's sessions but the one with that
@@ -19,9 +19,9 @@ pub async fn change_password(db: &mut Db, by: &Actor, bond: &str, hash: String, 
     db.transaction(async |conn| {
         let id = by.id.ok_or(Error::NotFound)?;
         let same =
-            sql::<Bool>("encode(sha256(convert_to(password_hash, 'UTF8')), 'hex') = ").bind::<Text, _>(bond);
-        let whose = users::table.find(id).filter(users::password_hash.is_not_null()).filter(same);
-        let changed = diesel::update(whose).set(users::password_hash.eq(hash)).execute(conn).await?;
+            sql::<Bool>("encode(sha256(convert_to(passwords.hash, 'UTF8')), 'hex') = ").bind::<Text, _>(bond);
+        let whose = passwords::table.find(id).filter(same);
+        let changed = diesel::update(whose).set(passwords::hash.eq(hash)).execute(conn).await?;
         if changed == 0 {
             return Err(Error::Conflict(
                 "The password was changed meanwhile, or this account has none: log in again and look.".into(),

@@ -36,7 +36,7 @@ pub async fn csv(
     look: Look,
     Query(filters): Query<Filters>,
 ) -> Result<Response> {
-    file(app, user, filters.filter(&look.zone), Form::Csv).await
+    file(app, user, &filters, &look, Form::Csv).await
 }
 
 /// `GET /audit.json`: one array, a row a line.
@@ -46,11 +46,12 @@ pub async fn json(
     look: Look,
     Query(filters): Query<Filters>,
 ) -> Result<Response> {
-    file(app, user, filters.filter(&look.zone), Form::Json).await
+    file(app, user, &filters, &look, Form::Json).await
 }
 
-async fn file(app: App, user: User, filter: Filter, form: Form) -> Result<Response> {
+async fn file(app: App, user: User, filters: &Filters, look: &Look, form: Form) -> Result<Response> {
     reader(&user)?;
+    let filter = filters.filter(&look.zone)?;
     let mut sending = Sending { app, user, filter, form, entries: VecDeque::new(), part: Part::First };
     // what goes wrong at once has a page of its own
     sending.read(None).await?;

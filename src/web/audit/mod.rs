@@ -6,6 +6,7 @@ mod words;
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -15,14 +16,15 @@ pub use self::files::{csv, json};
 pub use self::words::{ACTIONS, GROUPS, Group};
 use self::words::{Change, around, changes, page_of};
 use super::alerts::{MOST_COUNTED, day};
-use super::{Choice, Frame, Link, Look, Pager, When, choices, counted, named_choices, number};
+use super::{Choice, Field, Frame, Link, Look, Pager, When, choices, counted, named_choices, number};
 use crate::app::App;
 use crate::auth::User;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fields, Result};
 use crate::face::Query;
-use crate::page::{At, SIZE};
+use crate::page::{At, Page, SIZE};
 use crate::store::audit::{self, Entry, Filter, Living, STAFF};
-use crate::store::owners;
+use crate::store::scope::Writing;
+use crate::store::{Db, owners};
 
 /// Fields that stand open, and their characters; more of either is folded.
 const OPEN: (usize, usize) = (3, 120);
@@ -36,8 +38,8 @@ struct AuditPage {
     who: String,
     groups: Vec<Choice>,
     owners: Vec<Choice>,
-    from: String,
-    to: String,
+    from: Field,
+    to: Field,
     filtered: bool,
     rows: Vec<AuditRow>,
     pager: Pager,
@@ -90,17 +92,29 @@ impl Filters {
         ]
     }
 
-    fn filter(&self, zone: &TimeZone) -> Filter {
+    /// What they narrow to. `Invalid` at `from` and `to`: a filter that is not understood narrows nothing, and what
+    /// was not looked for must not seem to be all there is.
+    fn filter(&self, zone: &TimeZone) -> Result<Filter> {
+        let mut fields = Fields::default();
+        let mut limit = |name, text: &str, later| {
+            let found = day(text, later, zone);
+            if found.is_none() && !text.trim().is_empty() {
+                fields.add(name, "This is no day. Write it as 2026-11-22.");
+            }
+            found
+        };
+        let (from, to) = (limit("from", &self.from, 0), limit("to", &self.to, 1));
+        fields.into_result()?;
         let group = GROUPS.iter().find(|group| group.name == self.group);
-        Filter {
+        Ok(Filter {
             who: self.who.clone(),
             object: self.q.clone(),
             // what is no group or no id finds nothing
             kinds: (!self.group.is_empty()).then(|| group.map_or(&[] as &[_], |group| group.kinds)),
             owner: (!self.owner.is_empty()).then(|| self.owner.parse().unwrap_or(0)),
-            from: day(&self.from, 0, zone),
-            to: day(&self.to, 1, zone),
-        }
+            from,
+            to,
+        })
     }
 }
 
@@ -121,17 +135,19 @@ pub async fn list(
     reader(&user)?;
     let mut db = app.db(&user).await?;
     let writing = user.writing();
-    let filter = filters.filter(&look.zone);
     let at = At { after: filters.after.clone(), before: filters.before.clone() };
-    let found = audit::list(&mut db, &writing, &filter, &at).await?;
-    let living = audit::living(&mut db, &writing, &found.items).await?;
-    let whole = found.prev.is_none() && found.next.is_none();
-    let count = match audit::count(&mut db, &writing, &filter, MOST_COUNTED + 1).await? {
-        _ if whole => counted(i64::try_from(found.items.len()).unwrap_or_default(), "change"),
-        None => format!("{SIZE} at a time"),
-        Some(count) if count > MOST_COUNTED => format!("more than {} changes", number(MOST_COUNTED)),
-        Some(count) => counted(count, "change"),
+    let (found, count, fields) = match filters.filter(&look.zone) {
+        Ok(filter) => {
+            let found = audit::list(&mut db, &writing, &filter, &at).await?;
+            let count = count(&mut db, &writing, &filter, &found).await?;
+            (found, count, Fields::default())
+        }
+        Err(Error::Invalid(fields)) => {
+            (Page { items: Vec::new(), prev: None, next: None }, String::new(), fields)
+        }
+        Err(error) => return Err(error),
     };
+    let living = audit::living(&mut db, &writing, &found.items).await?;
     let groups = GROUPS.iter().filter(|group| user.is_admin() || group.of_owners);
     let owners = owners::choices_rw(&mut db, &writing).await?;
     let show_owner = user.is_admin() || owners.len() > 1;
@@ -152,11 +168,26 @@ pub async fn list(
         query: query(&filters),
         q: filters.q,
         who: filters.who,
-        from: filters.from,
-        to: filters.to,
+        from: Field::new(filters.from, &fields, "from"),
+        to: Field::new(filters.to, &fields, "to"),
         frame: look.frame(&mut db, &user, &session).await?,
     };
-    look.show(&page, |page| page.as_rows().render())
+    let mut response = look.show(&page, |page| page.as_rows().render())?;
+    if !fields.0.is_empty() {
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(response)
+}
+
+/// How many there are, in words.
+async fn count(db: &mut Db, writing: &Writing, filter: &Filter, found: &Page<Entry>) -> Result<String> {
+    let whole = found.prev.is_none() && found.next.is_none();
+    Ok(match audit::count(db, writing, filter, MOST_COUNTED + 1).await? {
+        _ if whole => counted(i64::try_from(found.items.len()).unwrap_or_default(), "change"),
+        None => format!("{SIZE} at a time"),
+        Some(count) if count > MOST_COUNTED => format!("more than {} changes", number(MOST_COUNTED)),
+        Some(count) => counted(count, "change"),
+    })
 }
 
 /// The filters as a query with its question mark; empty where there is none.

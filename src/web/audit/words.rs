@@ -8,7 +8,7 @@ use crate::store::audit::{Entry, kind};
 use crate::store::thresholds::format_duration;
 
 /// What was done; `{}` is what the object was called, where it is not who did it.
-pub const ACTIONS: [(&str, &str); 44] = [
+pub const ACTIONS: [(&str, &str); 45] = [
     ("identity.added", "Linked {} to a single sign-on"),
     ("identity.removed", "Unlinked {} from a single sign-on"),
     ("invitation.accepted", "Accepted the invitation for {}"),
@@ -38,6 +38,7 @@ pub const ACTIONS: [(&str, &str); 44] = [
     ("server.resumed", "Resumed server {}"),
     ("session.ended", "Ended a session of {}"),
     ("session.others_ended", "Ended the other sessions of {}"),
+    ("session.refused", "Was not let in"),
     ("session.started", "Logged in"),
     ("threshold.reset", "Let {} be inherited again"),
     ("threshold.set", "Set {}"),

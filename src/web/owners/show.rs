@@ -34,6 +34,8 @@ struct OwnerPage {
     last: Vec<AlertRow>,
     own_thresholds: i64,
     members: Vec<Member>,
+    /// By somebody who can log in.
+    managed: bool,
 }
 
 /// `GET /owners/{id}`
@@ -59,6 +61,7 @@ pub async fn show(
         open: AlertRow::all(&open, &look.zone),
         last: AlertRow::all(&last, &look.zone),
         own_thresholds: thresholds::count_own(&mut db, &owner).await?,
+        managed: members.iter().any(Member::manages),
         members,
         frame: look.frame(&mut db, &user, &session).await?,
         id: owner.id,

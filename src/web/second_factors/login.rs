@@ -13,7 +13,7 @@ use crate::auth::half_login::{self, HalfLogin, Waiting};
 use crate::error::{Fields, Result};
 use crate::face::Form;
 use crate::store::second_factors::Answer;
-use crate::web::{Field, Flash, Frame, Look, go, lasted, take_flash};
+use crate::web::{Field, Flash, Frame, Look, go, lasted, local, take_flash};
 
 #[derive(Template)]
 #[template(path = "second_factors/login.html")]
@@ -37,17 +37,15 @@ async fn half(app: &App, session: &Session, look: &Look) -> Result<Result<HalfLo
         Waiting::Yes(half) => Ok(half),
         // there is nothing to come back to here
         Waiting::No => Err(look.to_login(&Method::GET, &Uri::default())),
-        Waiting::Over { next } => {
-            Err(to_login(session, &next, "That took too long, or something has changed. Log in again.")
-                .await?)
+        Waiting::Over => {
+            Err(to_login(session, "That took too long, or something has changed. Log in again.").await?)
         }
     })
 }
 
-async fn to_login(session: &Session, next: &str, why: &str) -> Result<Response> {
-    let query: String =
-        url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    go(session, &format!("/login?{query}"), Flash::failed(why)).await
+/// Where it leads the browser still knows.
+async fn to_login(session: &Session, why: &str) -> Result<Response> {
+    go(session, "/login", Flash::failed(why)).await
 }
 
 async fn page(
@@ -91,20 +89,21 @@ pub async fn answer(
         ("recovery_code", &form.recovery_code)
     };
     let (answer, known) = half.answer(&app, &session, text, &browser).await?;
+    let (next, arrived) = (local(browser.onward()), browser.leads_to("/")?);
     let mut status = StatusCode::UNPROCESSABLE_ENTITY;
     let mut wait = None;
     match answer {
-        Answer::Code => return Ok((known, Redirect::to(&half.next)).into_response()),
+        Answer::Code => return Ok((known, arrived, Redirect::to(next)).into_response()),
         Answer::RecoveryCode { left } => {
-            let answer = go(&session, &half.next, Flash::done(used_up(left))).await?;
-            return Ok((known, answer).into_response());
+            let answer = go(&session, next, Flash::done(used_up(left))).await?;
+            return Ok((known, arrived, answer).into_response());
         }
         Answer::LastWrong { seconds } => {
             let why = format!(
                 "Too many wrong codes. Log in again; in the next {} only a recovery code works.",
                 lasted(seconds)
             );
-            return to_login(&session, &half.next, &why).await;
+            return to_login(&session, &why).await;
         }
         Answer::Blocked { seconds } => {
             status = StatusCode::TOO_MANY_REQUESTS;

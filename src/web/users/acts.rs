@@ -83,7 +83,7 @@ pub async fn make_link(AppState(app): AppState<App>, mut act: Act) -> Result<Res
     let made = users::password_link(&mut act.db, act.admin.all(), act.id, &act.by).await?;
     let user = users::find(&mut act.db, act.admin.all(), act.id).await?;
     let frame = act.look.frame(&mut act.db, &act.admin.0, &act.session).await?;
-    let kept = if user.password_hash.is_some() { " The old password stays good until then." } else { "" };
+    let kept = if user.has_password { " The old password stays good until then." } else { "" };
     let text = format!("Give it to {}, who chooses a password by it. It works once.{kept}", user.name);
     let back = Link { href: format!("/users/{}", act.id), text: user.name.clone() };
     let title = format!("A password for {}", user.name);

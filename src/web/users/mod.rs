@@ -49,6 +49,8 @@ pub(super) struct OwnerOf {
     pub id: i64,
     pub name: String,
     pub role: String,
+    /// Nobody else manages it who can log in.
+    pub alone: bool,
 }
 
 /// What the list is narrowed to.
@@ -95,8 +97,11 @@ pub async fn list(
 
 impl UserRow {
     fn new(owned: Owned, user: User, look: &Look) -> Self {
-        let owners: Vec<_> =
-            owned.named.into_iter().map(|(id, name, role)| OwnerOf { id, name, role }).collect();
+        let owners: Vec<_> = owned
+            .named
+            .into_iter()
+            .map(|(id, name, role)| OwnerOf { id, name, role, alone: false })
+            .collect();
         Self {
             id: user.id,
             state: state(&user),
@@ -113,7 +118,7 @@ impl UserRow {
 fn state(user: &User) -> State {
     if user.disabled_at.is_some() {
         State::new("paused", "Disabled")
-    } else if user.password_hash.is_none() && user.last_login_at.is_none() {
+    } else if !user.has_password && user.last_login_at.is_none() {
         State::new("unknown", "Invited")
     } else {
         State::new("ok", "Active")

@@ -40,6 +40,8 @@ pub(super) struct UserPage {
     link: Option<(String, When)>,
     name: Field,
     owners: Vec<OwnerOf>,
+    /// Which owners nobody would manage without this person, as a sentence; empty: none.
+    left: String,
     owner: Field,
     roles: Vec<Choice>,
     /// External id and name.
@@ -66,7 +68,9 @@ impl UserPage {
         let all = admin.all();
         let user = users::find(db, all, id).await?;
         let open = sessions::of(db, id).await?.len();
-        let owners = members::of_user(db, all, id).await?;
+        let alone = members::alone_in(db, all, id).await?;
+        let owner = |(id, name, role)| OwnerOf { alone: alone.contains(&id), id, name, role };
+        let owners: Vec<_> = members::of_user(db, all, id).await?.into_iter().map(owner).collect();
         let tokens = tokens::of(db, id).await?;
         let link = users::open_password_link(db, all, id).await?;
         Ok(Self {
@@ -75,7 +79,7 @@ impl UserPage {
             state: super::state(&user),
             admin: user.admin,
             disabled: user.disabled_at.is_some(),
-            known: user.password_hash.is_some(),
+            known: user.has_password,
             you: id == admin.0.id(),
             added: When::new(user.created_at, &look.zone),
             last_login: user.last_login_at.map(|at| When::new(at, &look.zone)),
@@ -88,11 +92,23 @@ impl UserPage {
             link: link.map(|(by, at)| (by, When::new(at, &look.zone))),
             name: Field::new(typed.name.unwrap_or_else(|| user.name.clone()), fields, "name"),
             title: user.name,
-            owners: owners.into_iter().map(|(id, name, role)| OwnerOf { id, name, role }).collect(),
+            left: left_alone(&owners),
+            owners,
             owner: Field::new(typed.owner, fields, "owner"),
             roles: roles(&typed.role),
             suggestions: owners::suggestions(db, all).await?,
         })
+    }
+}
+
+/// `Nobody manages Nordwind, Acme and 3 more then.`
+fn left_alone(owners: &[OwnerOf]) -> String {
+    const NAMED: usize = 5;
+    let names: Vec<_> = owners.iter().filter(|owner| owner.alone).map(|owner| owner.name.as_str()).collect();
+    match names.len() {
+        0 => String::new(),
+        n if n <= NAMED => format!(" Nobody manages {} then.", names.join(", ")),
+        n => format!(" Nobody manages {} and {} more then.", names[..NAMED].join(", "), n - NAMED),
     }
 }
 

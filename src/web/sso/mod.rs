@@ -1,6 +1,8 @@
 //! Single sign-on in the browser: out to the provider by a link (a form could not, `form-action` is ours
 //! alone), and back with an answer that only the session that went out may bring, once.
 
+mod identity;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,9 +10,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::{Expiry, Session};
 
-use super::{Flash, Frame, Look, go, local};
+pub use self::identity::{add, identity, remove};
+use super::{Flash, Frame, Look, go, is_secret, local};
 use crate::app::App;
-use crate::auth::{self, Browser, Themselves, User};
+use crate::auth::{self, Browser, Themselves};
 use crate::error::{Error, Result};
 use crate::face::Query;
 use crate::sso::{Failure, PATIENCE, Provider, Purpose, Trip, Visitor};
@@ -33,12 +36,17 @@ pub struct Way {
 /// The way in by single sign-on, where one is set.
 pub fn way(app: &App, next: &str) -> Option<Way> {
     let name = app.sso()?.name().to_owned();
-    Some(Way { name, href: to("/login/sso", "next", local(next)) })
+    Some(Way { name, href: leading("/login/sso", local(next)) })
 }
 
 /// Where somebody without a password confirms who they are, to come back to `next` then.
 pub fn confirmation(next: &str) -> String {
     format!("{}&confirm=1", to("/login/sso", "next", local(next)))
+}
+
+/// A link of the login that leads to a path of ours afterwards. A secret is not put into it: the browser keeps that.
+fn leading(path: &str, next: &str) -> String {
+    if is_secret(next) { path.to_owned() } else { to(path, "next", next) }
 }
 
 fn to(path: &str, key: &str, value: &str) -> String {
@@ -62,6 +70,7 @@ pub async fn start(
     State(app): State<App>,
     session: Session,
     look: Look,
+    browser: Browser,
     user: Result<Themselves>,
     Query(ask): Query<Ask>,
 ) -> Result<Response> {
@@ -77,8 +86,8 @@ pub async fn start(
         Ok(Themselves(user)) if !ask.confirm.is_empty() => Purpose::Confirm { user: user.id() },
         _ => Purpose::LogIn,
     };
-    let next = local(&ask.next);
-    match provider.begin(purpose, next.to_owned()).await {
+    let next = local(if ask.next.is_empty() { browser.onward() } else { &ask.next });
+    match provider.begin(purpose).await {
         Err(failure) => refused_by(provider, &look, next, &failure),
         Ok((url, trip)) => {
             session.insert(TRIP_KEY, trip).await.map_err(auth::unavailable)?;
@@ -86,7 +95,7 @@ pub async fn start(
                 // nobody's session need not outlive the trip
                 session.set_expiry(Some(Expiry::OnInactivity(time::Duration::seconds(PATIENCE))));
             }
-            Ok(Redirect::to(url.as_str()).into_response())
+            Ok((browser.leads_to(next)?, Redirect::to(url.as_str())).into_response())
         }
     }
 }
@@ -124,7 +133,8 @@ pub async fn callback(
     } else {
         session.flush().await.map_err(auth::unavailable)?;
     }
-    let no = |status, why: &str| refused(provider, &look, status, &trip.next, why);
+    let (next, arrived) = (local(browser.onward()), browser.leads_to("/")?);
+    let no = |status, why: &str| refused(provider, &look, status, next, why);
     if trip.is_over() {
         return no(StatusCode::BAD_REQUEST, "This login took too long. Begin again.");
     }
@@ -138,7 +148,7 @@ pub async fn callback(
     }
     let visitor = match provider.finish(&trip, back.code).await {
         Ok(visitor) => visitor,
-        Err(failure) => return refused_by(provider, &look, &trip.next, &failure),
+        Err(failure) => return refused_by(provider, &look, next, &failure),
     };
     match (trip.purpose, user) {
         (Purpose::LogIn, _) => {
@@ -147,7 +157,7 @@ pub async fn callback(
                 Arrived::In(id) => {
                     let known =
                         auth::sign_in_by_sso(&app, &session, id, &browser, visitor.authenticated).await?;
-                    Ok((known, Redirect::to(local(&trip.next))).into_response())
+                    Ok((known, arrived, Redirect::to(next)).into_response())
                 }
                 Arrived::Nothing => no(
                     status,
@@ -172,7 +182,8 @@ pub async fn callback(
                 );
             }
             auth::confirmed(&session, true).await?;
-            go(&session, local(&trip.next), Flash::done("Confirmed. Now do it again.")).await
+            let answer = go(&session, next, Flash::done("Confirmed. Now do it again.")).await?;
+            Ok((arrived, answer).into_response())
         }
         (Purpose::Link { user: id }, Ok(Themselves(user))) if user.id() == id => {
             let mut db = app.door().await?;
@@ -215,8 +226,8 @@ struct RefusedPage {
 fn refused(provider: &Provider, look: &Look, status: StatusCode, next: &str, why: &str) -> Result<Response> {
     let page = RefusedPage {
         frame: look.bare(),
-        way: Way { name: provider.name().to_owned(), href: to("/login/sso", "next", local(next)) },
-        password: to("/login", "next", local(next)),
+        way: Way { name: provider.name().to_owned(), href: leading("/login/sso", local(next)) },
+        password: leading("/login", local(next)),
         why: why.to_owned(),
     };
     let wait = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5);
@@ -232,64 +243,4 @@ fn refused_by(provider: &Provider, look: &Look, next: &str, failure: &Failure) -
         Failure::Refused(_) => StatusCode::FORBIDDEN,
     };
     refused(provider, look, status, next, &failure.to_string())
-}
-
-#[derive(Template)]
-#[template(path = "sso/identity.html")]
-struct IdentityPage {
-    frame: Frame,
-    /// What people call the provider.
-    name: String,
-    linked: bool,
-    has_password: bool,
-    /// Where to go on, once the person is confirmed.
-    onward: Option<String>,
-}
-
-async fn identity_page(
-    app: &App,
-    user: &User,
-    session: &Session,
-    look: &Look,
-    onward: Option<String>,
-) -> Result<Response> {
-    let provider = app.sso().ok_or(Error::NotFound)?;
-    let linked = identities::is_linked(&mut app.door().await?, provider.issuer(), user.id()).await?;
-    let page = IdentityPage {
-        frame: look.frame(&mut app.db(user).await?, user, session).await?,
-        name: provider.name().to_owned(),
-        linked,
-        has_password: user.has_password(),
-        onward,
-    };
-    look.page(StatusCode::OK, &page)
-}
-
-/// `GET /account/identity`: whether single sign-on opens the account.
-pub async fn identity(State(app): State<App>, user: User, session: Session, look: Look) -> Result<Response> {
-    user.as_themselves()?;
-    identity_page(&app, &user, &session, &look, None).await
-}
-
-/// `POST /account/identity`: begins to link, for who has just confirmed that it is them.
-pub async fn add(State(app): State<App>, user: User, session: Session, look: Look) -> Result<Response> {
-    if app.sso().is_none() {
-        return Err(Error::NotFound);
-    }
-    let now = jiff::Timestamp::now().as_second();
-    session.insert(LINKING_KEY, now).await.map_err(auth::unavailable)?;
-    identity_page(&app, &user, &session, &look, Some(to("/login/sso", "link", "1"))).await
-}
-
-/// `POST /account/identity/removal`: single sign-on no longer opens the account.
-pub async fn remove(State(app): State<App>, user: User, session: Session) -> Result<Response> {
-    let provider = app.sso().ok_or(Error::NotFound)?;
-    let all = All::operator();
-    let flash = match identities::unlink(&mut app.db(all).await?, all, &user.actor(), provider.issuer()).await
-    {
-        Ok(()) => Flash::done(format!("{} no longer opens your account.", provider.name())),
-        Err(Error::Conflict(why)) => Flash::failed(why),
-        Err(error) => return Err(error),
-    };
-    go(&session, ACCOUNT, flash).await
 }

@@ -1,19 +1,23 @@
 //! Who comes back from single sign-on: which person an identity of the provider's is, and what its
 //! groups give that person here.
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 
+use self::given::{apply_admin, apply_owners, owners_of, sees_something};
 use super::audit::{self, Event};
 use super::changes::Actor;
-use super::schema::{identities, memberships, owners, users};
+use super::schema::{audit as audit_rows, identities, users};
 use super::scope::All;
-use super::users::check_name;
+use super::users::{check_name, has_password};
 use super::{Db, on_constraint};
 use crate::config::Given;
 use crate::error::{Error, Result};
@@ -62,28 +66,63 @@ pub async fn arrive(db: &mut Db, _: All, arrival: Arrival<'_>) -> Result<Arrived
             Some(user) => user,
             None => match make(conn, arrival).await? {
                 Ok(user) => user,
-                Err(refused) => return Ok(refused),
+                Err(refused) => return turned_away(conn, arrival, None, refused).await,
             },
         };
-        let (name, disabled): (String, bool) = users::table
+        let (name, disabled, admin): (String, bool, bool) = users::table
             .find(user)
-            .select((users::name, users::disabled_at.is_not_null()))
+            .select((users::name, users::disabled_at.is_not_null(), users::admin))
             .for_update()
             .first(conn)
             .await?;
         if disabled {
-            return Ok(Arrived::Disabled);
+            let by = actor(user, &name, arrival, admin);
+            return turned_away(conn, arrival, Some(by), Arrived::Disabled).await;
         }
-        let by = actor(user, &name, arrival.from);
+        let by = actor(user, &name, arrival, admin || arrival.given.admin);
         apply_admin(conn, &by, user, arrival.given.admin).await?;
         apply_owners(conn, &by, user, &arrival.given.owners).await?;
-        Ok(if sees_something(conn, user).await? { Arrived::In(user) } else { Arrived::Nothing })
+        if !sees_something(conn, user).await? {
+            return turned_away(conn, arrival, Some(by), Arrived::Nothing).await;
+        }
+        Ok(Arrived::In(user))
     })
     .await
 }
 
-fn actor(user: i64, name: &str, from: Option<IpAddr>) -> Actor {
-    Actor { id: Some(user), name: name.to_owned(), from, through: THROUGH.into() }
+/// Notes that somebody whom the provider has proved is not let in, once an hour: the audit is kept for ever.
+async fn turned_away(
+    conn: &mut AsyncPgConnection,
+    arrival: Arrival<'_>,
+    by: Option<Actor>,
+    refused: Arrived,
+) -> Result<Arrived> {
+    const ACTION: &str = "session.refused";
+    let name = arrival.names.iter().find_map(|name| check_name(name).ok());
+    let by = by.unwrap_or_else(|| {
+        let name = name.as_deref().unwrap_or("somebody");
+        Actor { from: arrival.from, through: THROUGH.into(), ..Actor::program(name) }
+    });
+    let why = match &refused {
+        Arrived::In(_) => return Ok(refused),
+        Arrived::Nothing => "nothing was given to them",
+        Arrived::NameTaken(_) => "the name is a local account's",
+        Arrived::Disabled => "the account is disabled",
+    };
+    let lately = audit_rows::table
+        .filter(audit_rows::action.eq(ACTION).and(audit_rows::user_name.eq(&by.name)))
+        .filter(sql::<Bool>("new->>'subject' = ").bind::<Text, _>(arrival.subject))
+        .filter(sql::<Bool>("at > now() - interval '1 hour'"));
+    if !diesel::select(diesel::dsl::exists(lately)).get_result::<bool>(conn).await? {
+        let event = Event::new(ACTION, &by.name).made(json!({"why": why, "subject": arrival.subject}));
+        let event = if let Some(id) = by.id { event.id(id) } else { event };
+        audit::note(conn, &by, event).await?;
+    }
+    Ok(refused)
+}
+
+fn actor(user: i64, name: &str, arrival: Arrival<'_>, staff: bool) -> Actor {
+    Actor { id: Some(user), name: name.to_owned(), from: arrival.from, through: THROUGH.into(), staff }
 }
 
 /// A new person, unless there is nothing for them here, or the name is a local person's.
@@ -106,7 +145,7 @@ async fn make(conn: &mut AsyncPgConnection, arrival: Arrival<'_>) -> Result<Resu
         .await;
     let user = on_constraint(made, &[("users_name_key", "username", "This name is taken.")])?;
     let event = Event::new("user.added", &name).id(user).made(json!({"name": name}));
-    audit::note(conn, &actor(user, &name, arrival.from), event).await?;
+    audit::note(conn, &actor(user, &name, arrival, arrival.given.admin), event).await?;
     add(conn, arrival.issuer, arrival.subject, user).await?;
     Ok(Ok(user))
 }
@@ -122,112 +161,6 @@ async fn add(conn: &mut AsyncPgConnection, issuer: &str, subject: &str, user: i6
         .await;
     on_constraint(added, &[("identities_pkey", "identity", "It opens another account already.")])?;
     Ok(())
-}
-
-/// Makes an admin, or takes back what an earlier login made; never from the last admin who may log in.
-async fn apply_admin(conn: &mut AsyncPgConnection, by: &Actor, user: i64, given: bool) -> Result<()> {
-    let admins: Vec<(i64, bool)> = users::table
-        .filter(users::admin.and(users::disabled_at.is_null()))
-        .select((users::id, users::admin_by_sso))
-        .order(users::id)
-        .for_update()
-        .load(conn)
-        .await?;
-    let was = admins.iter().find(|(id, _)| *id == user);
-    match was {
-        None if given => {}
-        Some((_, true)) if !given && admins.len() > 1 => {}
-        Some((_, true)) if !given => {
-            tracing::warn!(
-                name = by.name,
-                "no group makes the last admin one any more, but somebody has to be"
-            );
-            return Ok(());
-        }
-        _ => return Ok(()),
-    }
-    diesel::update(users::table.find(user))
-        .set((users::admin.eq(given), users::admin_by_sso.eq(given)))
-        .execute(conn)
-        .await?;
-    let event = Event::new("user.changed", &by.name).id(user);
-    audit::note(conn, by, event.changed(json!({"admin": !given}), json!({"admin": given}))).await
-}
-
-async fn apply_owners(
-    conn: &mut AsyncPgConnection,
-    by: &Actor,
-    user: i64,
-    given: &BTreeMap<String, bool>,
-) -> Result<()> {
-    let mut wanted = owners_of(conn, given).await?;
-    let has: Vec<(i64, String, Option<String>)> = memberships::table
-        .filter(memberships::user_id.eq(user))
-        .select((memberships::owner_id, memberships::role, memberships::sso_role))
-        .order(memberships::owner_id)
-        .for_update()
-        .load(conn)
-        .await?;
-    for (owner, old, sso_role) in has {
-        let new = wanted.remove(&owner);
-        // a role that no group gave was set by hand
-        if sso_role.as_ref() != Some(&old) || new == Some(old.as_str()) {
-            continue;
-        }
-        let row = memberships::table.find((user, owner));
-        let event = |action| Event::new(action, &by.name).id(user).owner(owner);
-        let event = if let Some(new) = new {
-            diesel::update(row)
-                .set((memberships::role.eq(new), memberships::sso_role.eq(new)))
-                .execute(conn)
-                .await?;
-            event("membership.changed").changed(json!({"role": old}), json!({"role": new}))
-        } else {
-            diesel::delete(row).execute(conn).await?;
-            event("membership.removed").gone(json!({"role": old}))
-        };
-        audit::note(conn, by, event).await?;
-    }
-    for (owner, role) in wanted {
-        diesel::insert_into(memberships::table)
-            .values((
-                memberships::user_id.eq(user),
-                memberships::owner_id.eq(owner),
-                memberships::role.eq(role),
-                memberships::sso_role.eq(role),
-            ))
-            .execute(conn)
-            .await?;
-        let event =
-            Event::new("membership.added", &by.name).id(user).owner(owner).made(json!({"role": role}));
-        audit::note(conn, by, event).await?;
-    }
-    Ok(())
-}
-
-/// Those of the owners who exist, with the role.
-async fn owners_of(
-    conn: &mut AsyncPgConnection,
-    given: &BTreeMap<String, bool>,
-) -> Result<BTreeMap<i64, &'static str>> {
-    let found: Vec<(i64, String)> = owners::table
-        .filter(owners::external_id.eq_any(given.keys()))
-        .filter(owners::removed_at.is_null())
-        .select((owners::id, owners::external_id))
-        .load(conn)
-        .await?;
-    let role = |external_id: &str| if given.get(external_id) == Some(&true) { "manager" } else { "viewer" };
-    Ok(found.into_iter().map(|(id, external_id)| (id, role(&external_id))).collect())
-}
-
-async fn sees_something(conn: &mut AsyncPgConnection, user: i64) -> Result<bool> {
-    let memberships = memberships::table
-        .inner_join(owners::table)
-        .filter(memberships::user_id.eq(user))
-        .filter(owners::removed_at.is_null());
-    let member: bool = diesel::select(diesel::dsl::exists(memberships)).get_result(conn).await?;
-    let admin: bool = users::table.find(user).select(users::admin).first(conn).await?;
-    Ok(admin || member)
 }
 
 /// The person of an identity, disabled or not. `db` is the door's.
@@ -264,12 +197,8 @@ pub async fn link(db: &mut Db, by: &Actor, issuer: &str, subject: &str) -> Resul
 pub async fn unlink(db: &mut Db, _: All, by: &Actor, issuer: &str) -> Result<()> {
     let user = by.id.ok_or(Error::Forbidden)?;
     db.transaction(async |conn| {
-        let has_password: bool = users::table
-            .find(user)
-            .select(users::password_hash.is_not_null())
-            .for_update()
-            .first(conn)
-            .await?;
+        let has_password: bool =
+            users::table.find(user).select(has_password()).for_update().first(conn).await?;
         if !has_password {
             return Err(Error::Conflict(
                 "You have no password, so nothing else would open your account.".into(),
