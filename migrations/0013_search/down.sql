@@ -9,3 +9,5 @@ drop index alerts_owner_open_idx;
 create index alerts_owner_open_idx on alerts (owner_id) where ended_at is null;
 create index alerts_server_open_idx on alerts (server_id) where ended_at is null;
 drop index alerts_long_idx;
+drop policy seen on alerts;
+create policy seen on alerts for select using ((select rights_all('seen')) or owner_id = any ((select rights_owners('seen'))::bigint[]));

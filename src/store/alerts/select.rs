@@ -320,15 +320,12 @@ impl<'a> Wanted<'a> {
         if self.reach.is_empty() {
             return Ok(Vec::new());
         }
-        let mut statement = Statement::new(
-            "select a.*, o.name as owner_name, o.removed_at is not null as owner_removed, s.name as server_name, \
-             coalesce(s.removed_at, o.removed_at) is not null as server_removed from ",
-        );
+        let mut statement = Statement::new(NAMED);
+        // its own limit, or the names of every owner's rows would be looked up before most of them are left out
+        statement.text("(select a.* from ");
         self.source(&mut statement, "a.*", 0);
-        statement.text(
-            " left join owners o on o.id = a.owner_id left join servers s on s.owner_id = a.owner_id and s.id = a.server_id",
-        );
         statement.text(self.order.text()).value::<Bigint, _>(self.limit);
+        statement.text(") a").text(NAMES).text(self.order.text()).value::<Bigint, _>(self.limit);
         let rows: Vec<Row> = statement.load(db.conn()).await?;
         Ok(rows.into_iter().map(Named::from).collect())
     }
@@ -384,6 +381,13 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// Rows `a` with the names of what they belong to: this, the rows, and [`NAMES`].
+const NAMED: &str = "select a.*, o.name as owner_name, o.removed_at is not null as owner_removed, s.name as server_name, \
+     coalesce(s.removed_at, o.removed_at) is not null as server_removed from ";
+/// Looked up one by one: a join may read all servers for one page.
+const NAMES: &str = " left join lateral (select name, removed_at from owners where id = a.owner_id limit 1) o on true \
+     left join lateral (select name, removed_at from servers where owner_id = a.owner_id and id = a.server_id limit 1) s on true";
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(embed)]
@@ -413,12 +417,8 @@ impl From<Row> for Named {
 
 /// The episode with that id.
 pub(super) async fn by_id(db: &mut Db, scope: &Scope, id: i64) -> Result<Option<Named>> {
-    let mut statement = Statement::new(
-        "select a.*, o.name as owner_name, o.removed_at is not null as owner_removed, s.name as server_name, \
-         coalesce(s.removed_at, o.removed_at) is not null as server_removed from alerts a \
-         left join owners o on o.id = a.owner_id left join servers s on s.owner_id = a.owner_id and s.id = a.server_id \
-         where a.id = ",
-    );
+    let mut statement = Statement::new(NAMED);
+    statement.text("alerts a").text(NAMES).text(" where a.id = ");
     statement.value::<Bigint, _>(id);
     if let Some(ids) = scope.owners() {
         statement.text(" and a.owner_id = any(").value::<Array<Bigint>, _>(ids.to_vec()).text(")");
