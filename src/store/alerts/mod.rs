@@ -217,7 +217,7 @@ pub async fn siblings(db: &mut Db, scope: &Scope, alert: &Alert, limit: i64) -> 
 /// How many open episodes the scope may see, up to `limit`.
 pub async fn open_count(db: &mut Db, scope: &Scope, limit: i64) -> Result<i64> {
     let filter = Filter { state: State::Open, ..Filter::default() };
-    Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Newest, limit).number(db).await
+    Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Any, limit).number(db).await
 }
 
 /// How many open critical and other episodes the scope may see.
@@ -230,7 +230,7 @@ pub async fn open_by_severity(db: &mut Db, scope: &Scope) -> Result<(i64, i64)> 
         other: i64,
     }
     let filter = Filter { state: State::Open, ..Filter::default() };
-    let wanted = Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Newest, i64::MAX);
+    let wanted = Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Any, i64::MAX);
     if wanted.reach.is_empty() {
         return Ok((0, 0));
     }
@@ -248,6 +248,6 @@ pub async fn count(db: &mut Db, scope: &Scope, filter: &Filter, limit: i64) -> R
     if !(filter.q.trim().is_empty() && filter.rule.is_empty() && filter.severity.is_empty()) {
         return Ok(None);
     }
-    let wanted = Wanted::new(Reach::of(scope, filter.owner), filter, Order::Newest, limit);
+    let wanted = Wanted::new(Reach::of(scope, filter.owner), filter, Order::Any, limit);
     Ok(Some(wanted.number(db).await?))
 }

@@ -57,6 +57,8 @@ pub(super) enum Order {
     Oldest,
     /// Critical ones first, then the longest.
     Worst,
+    /// As they come, to be counted.
+    Any,
 }
 
 impl Order {
@@ -65,6 +67,7 @@ impl Order {
             Self::Newest => " order by a.started_at desc, a.id desc limit ",
             Self::Oldest => " order by a.started_at, a.id limit ",
             Self::Worst => " order by a.severity <> 'critical', a.started_at, a.id limit ",
+            Self::Any => " limit ",
         }
     }
 }
@@ -237,7 +240,7 @@ impl<'a> Wanted<'a> {
             }
         }
         let (beyond, within) = match self.order {
-            Order::Newest => (" and (a.started_at, a.id) < (", " and (a.started_at, a.id) >= ("),
+            Order::Newest | Order::Any => (" and (a.started_at, a.id) < (", " and (a.started_at, a.id) >= ("),
             Order::Oldest | Order::Worst => {
                 (" and (a.started_at, a.id) > (", " and (a.started_at, a.id) <= (")
             }
@@ -272,7 +275,7 @@ impl<'a> Wanted<'a> {
     /// The earliest start that the place in the order allows.
     fn oldest(&self) -> Option<Timestamp> {
         match self.order {
-            Order::Newest => self.within,
+            Order::Newest | Order::Any => self.within,
             Order::Oldest | Order::Worst => self.beyond,
         }
         .map(|(started, _)| started)
