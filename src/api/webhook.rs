@@ -1,7 +1,6 @@
 //! `POST /webhook/alertmanager`: what Alertmanager tells us, committed before it is answered.
 //! Its answers steer Alertmanager: 2xx is done, 5xx is tried again, anything else is lost for good.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use axum::Json;
@@ -10,15 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
 
-use crate::alertmanager::fingerprint;
-use crate::alertmanager::payload::{self, Delivery};
+use crate::alertmanager::payload;
+use crate::alertmanager::ready::prepare;
 use crate::app::App;
 use crate::auth::carries_token;
 use crate::error::{Error, Result};
-use crate::store::episode::Times;
-use crate::store::intake::{self, Outcome, Report};
-use crate::store::quarantine;
+use crate::store::intake::{self, Outcome};
 use crate::store::scope::All;
+use crate::store::{heartbeats, quarantine};
 
 /// Alertmanager caps nothing, and a 413 would be loss.
 pub const BODY_LIMIT: usize = 64 << 20;
@@ -26,10 +24,6 @@ pub const BODY_LIMIT: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The cluster that `PROMMGR_WEBHOOK_TOKEN` names.
 const DEFAULT_CLUSTER: i32 = 1;
-/// Reports of one alert that a delivery may hold; Alertmanager sends one.
-const MOST_REPORTS: usize = 16;
-/// Characters of what names an alert; longer ones are cut, as they match nothing of ours.
-const LONGEST_KEY: usize = 500;
 
 /// Stores a delivery. 400 for a body that is not understood, which is kept; 401 without the token;
 /// 503 while the database does not answer.
@@ -45,7 +39,8 @@ pub async fn alertmanager(State(app): State<App>, headers: HeaderMap, body: Body
     let ours = [app.config().owner_label.clone(), app.config().server_label.clone()];
     let received = Timestamp::now();
     let (bytes, parsed) = tokio::task::spawn_blocking(move || {
-        let parsed = payload::parse(&bytes, received).map(|delivery| prepare(delivery, &ours));
+        let parsed = payload::parse(&bytes, received)
+            .map(|delivery| (delivery.truncated, delivery.group_key.clone(), prepare(delivery, &ours)));
         (bytes, parsed)
     })
     .await
@@ -55,7 +50,17 @@ pub async fn alertmanager(State(app): State<App>, headers: HeaderMap, body: Body
         let all = All::operator();
         let mut db = app.db(all).await?;
         match parsed {
-            Ok((reports, bad)) => intake::store(&mut db, all, DEFAULT_CLUSTER, reports, &bad).await,
+            Ok((truncated, group, ready)) => {
+                heartbeats::note(&mut db, all, DEFAULT_CLUSTER, &ready.heartbeats).await?;
+                let outcome = intake::store(&mut db, all, DEFAULT_CLUSTER, ready.reports, &ready.bad).await?;
+                if truncated > 0 {
+                    tracing::warn!(truncated, group, "Alertmanager left alerts out; set max_alerts to 0");
+                }
+                if truncated > 0 || outcome.late_twins > 0 {
+                    app.reconcile_soon();
+                }
+                Ok(outcome)
+            }
             Err(refused) => {
                 quarantine::keep(&mut db, DEFAULT_CLUSTER, &refused.to_string(), &bytes).await?;
                 Err(Error::BadRequest(refused.to_string()))
@@ -73,58 +78,4 @@ pub async fn alertmanager(State(app): State<App>, headers: HeaderMap, body: Body
         }
         Err(error) => Err(error),
     }
-}
-
-type Bad = (String, String, bool);
-
-fn prepare(delivery: Delivery, ours: &[String; 2]) -> (Vec<Report>, Vec<Bad>) {
-    if delivery.truncated > 0 {
-        tracing::warn!(
-            truncated = delivery.truncated,
-            group = delivery.group_key,
-            "Alertmanager left alerts out; set max_alerts to 0"
-        );
-    }
-    let mut bad: Vec<Bad> = Vec::new();
-    for one in delivery.bad {
-        let truncated = one.raw.len() >= payload::RAW_MAX;
-        bad.push((format!("alert {} of the delivery: {}", one.index + 1, one.reason), one.raw, truncated));
-    }
-    let mut seen: HashMap<u64, usize> = HashMap::new();
-    let mut reports = Vec::with_capacity(delivery.alerts.len());
-    for report in delivery.alerts {
-        let times = seen.entry(report.fingerprint).or_default();
-        *times += 1;
-        if *times > MOST_REPORTS {
-            let reason = format!("more than {MOST_REPORTS} reports of one alert in one delivery");
-            bad.push((reason, object(&report.labels).to_string(), false));
-        } else {
-            reports.push(ready(report, ours));
-        }
-    }
-    (reports, bad)
-}
-
-fn ready(report: payload::Report, [owner, server]: &[String; 2]) -> Report {
-    let key = |name: &str| report.labels.get(name).map(|value| cut(value));
-    Report {
-        fingerprint: fingerprint::hex(report.fingerprint),
-        times: Times { starts_at: report.starts_at, ends_at: report.ends_at },
-        rule: key("alertname").unwrap_or_default(),
-        severity: key("severity").unwrap_or_default(),
-        instance: key("instance").unwrap_or_default(),
-        owner: key(owner),
-        server: key(server),
-        labels: object(&report.labels),
-        annotations: object(&report.annotations),
-        generator_url: report.generator_url,
-    }
-}
-
-fn object(texts: &BTreeMap<String, String>) -> serde_json::Value {
-    texts.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str()))).collect()
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_KEY).collect()
 }

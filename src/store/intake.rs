@@ -44,6 +44,9 @@ pub struct Outcome {
     /// Reports that say nothing new, late twins among them.
     pub ignored: usize,
     pub quarantined: usize,
+    /// Of those ignored: they say firing what is known to have ended. A reconciliation tells.
+    #[serde(skip)]
+    pub late_twins: usize,
 }
 
 /// Stores a delivery whole or not at all. `bad` are (reason, text, truncated) of alerts that were
@@ -100,7 +103,11 @@ async fn store_wave(
             Action::InsertClosedIfNoOverlap { started_at, ended_at } => {
                 over.push((report, started_at, Some(ended_at)))
             }
-            Action::LateTwin | Action::Ignore => outcome.ignored += 1,
+            Action::LateTwin => {
+                outcome.ignored += 1;
+                outcome.late_twins += 1;
+            }
+            Action::Ignore => outcome.ignored += 1,
         }
     }
     outcome.opened += insert(conn, cluster, &open).await?;
@@ -235,7 +242,7 @@ async fn touch(
          moved as ( \
            update alert_heads h set open_started_at = r.started_at from report r \
            where h.cluster_id = $1 and h.fingerprint = r.fingerprint and h.open_started_at <> r.started_at \
-         ) update alerts a set last_seen_at = now(), annotations = r.annotations, started_at = r.started_at \
+         ) update alerts a set last_seen_at = now(), annotations = r.annotations, started_at = r.started_at, suppressed = null \
          from report r join alert_heads h on h.cluster_id = $1 and h.fingerprint = r.fingerprint \
          where a.id = r.id and a.received_at = h.open_received_at",
     )
