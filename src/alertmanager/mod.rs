@@ -3,6 +3,7 @@
 pub mod client;
 mod elements;
 pub mod fingerprint;
+mod interval;
 pub mod payload;
 pub mod ready;
 pub mod replay;

@@ -141,6 +141,7 @@ fn what_is_pure_calls_neither() {
         "alertmanager/payload.rs",
         "alertmanager/fingerprint.rs",
         "alertmanager/elements.rs",
+        "alertmanager/interval.rs",
         "alertmanager/ready.rs",
         "store/episode.rs",
         "totp.rs",

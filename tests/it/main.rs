@@ -19,6 +19,7 @@ mod audit_files;
 mod audit_noted;
 mod bodies;
 mod browsers;
+mod close_reasons;
 mod commands;
 mod dashboard;
 mod door;
