@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::prometheus::Publisher;
 use crate::sso::Provider;
+use crate::store::intake::Intake;
 use crate::store::scope::Writing;
 use crate::store::{Db, Store};
 
@@ -16,6 +17,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     config: Config,
     store: Store,
+    intake: Intake,
     publisher: Publisher,
     sso: Option<Provider>,
 }
@@ -25,7 +27,7 @@ impl App {
     pub fn new(config: Config, store: Store) -> Result<Self> {
         let publisher = Publisher::new(&config, store.clone())?;
         let sso = Provider::new(&config);
-        Ok(Self(Arc::new(Inner { config, store, publisher, sso })))
+        Ok(Self(Arc::new(Inner { config, intake: Intake::new(store.clone()), store, publisher, sso })))
     }
 
     /// The settings.
@@ -46,6 +48,11 @@ impl App {
     /// A connection that reaches what somebody may see and change, and nothing else: `app.db(&user)`.
     pub async fn db(&self, rights: impl Into<Writing>) -> Result<Db> {
         self.0.store.db(rights).await
+    }
+
+    /// What takes alerts in.
+    pub fn intake(&self) -> &Intake {
+        &self.0.intake
     }
 
     /// What publishes.
