@@ -98,7 +98,7 @@ impl Store {
         let mut conn = connect(&self.url).await.map_err(lost)?;
         conn.batch_execute(
             "set prommgr.seen = 'all'; set prommgr.changed = 'all'; set plan_cache_mode = force_generic_plan; set jit = off; \
-             set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off",
+             set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off; set enable_memoize = off",
         )
         .await?;
         Ok(conn)

@@ -211,47 +211,40 @@ async fn update(
     Ok(changed.owners)
 }
 
-macro_rules! insert_and {
-    ($head:literal) => {
-        concat!(
-            "with report as ( \
-               select * from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-                 r(fingerprint, owner, server, rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, sure) \
-             ), fresh as ( \
-               insert into alerts (cluster_id, fingerprint, owner_id, server_id, owner_external_id, server_external_id, \
-                 rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, last_seen_at, close_reason) \
-               select $1, r.fingerprint, o.id, s.id, r.owner, r.server, r.rule, r.severity, r.instance, r.labels, \
-                 r.annotations, r.generator_url, r.started_at, r.ended_at, now(), case when r.ended_at is not null then 'resolved' end \
-               from report r \
-               left join owners o on o.external_id = r.owner and o.removed_at is null \
-               left join servers s on s.owner_id = o.id and s.external_id = r.server and s.removed_at is null \
-               where r.sure or not exists ( \
-                 select from alerts a where a.cluster_id = $1 and a.fingerprint = r.fingerprint \
-                   and a.started_at <= r.ended_at and (a.ended_at is null or a.ended_at >= r.started_at)) \
-               returning id, received_at, fingerprint, owner_id, started_at, ended_at \
-             ), headed as (",
-            $head,
-            ") select array_agg(distinct owner_id) as owners, \
-               array_agg(fingerprint) filter (where ended_at is not null) as ended from fresh"
-        )
-    };
-}
+/// Inserts; `{known}` leaves rows out, `{headed}` brings the heads up to date.
+const INSERT: &str = "with report as ( \
+       select * from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         r(fingerprint, owner, server, rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, sure) \
+     ), fresh as ( \
+       insert into alerts (cluster_id, fingerprint, owner_id, server_id, owner_external_id, server_external_id, \
+         rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, last_seen_at, close_reason) \
+       select $1, r.fingerprint, o.id, s.id, r.owner, r.server, r.rule, r.severity, r.instance, r.labels, \
+         r.annotations, r.generator_url, r.started_at, r.ended_at, now(), case when r.ended_at is not null then 'resolved' end \
+       from report r \
+       left join owners o on o.external_id = r.owner and o.removed_at is null \
+       left join servers s on s.owner_id = o.id and s.external_id = r.server and s.removed_at is null \
+       where r.sure {known} \
+       returning id, received_at, fingerprint, owner_id, started_at, ended_at \
+     ), headed as ({headed}) \
+     select array_agg(distinct owner_id) as owners, \
+       array_agg(fingerprint) filter (where ended_at is not null) as ended from fresh";
+
+/// Looks at every month, so it is only asked where something may be known.
+const KNOWN: &str = "or not exists ( \
+       select from alerts a where a.cluster_id = $1 and a.fingerprint = r.fingerprint \
+         and a.started_at <= r.ended_at and (a.ended_at is null or a.ended_at >= r.started_at))";
 
 /// The head keeps the episode that ended last: replays of old ones must not move it back.
-const INSERT: &str = insert_and!(
-    "update alert_heads h set last_end = greatest(h.last_end, f.ended_at), \
+const HEADED: &str = "update alert_heads h set last_end = greatest(h.last_end, f.ended_at), \
        open_id = case when f.ended_at is null then f.id else h.open_id end, \
        open_received_at = case when f.ended_at is null then f.received_at else h.open_received_at end, \
        open_started_at = case when f.ended_at is null then f.started_at else h.open_started_at end \
-     from fresh f where h.cluster_id = $1 and h.fingerprint = f.fingerprint"
-);
+     from fresh f where h.cluster_id = $1 and h.fingerprint = f.fingerprint";
 
 /// Of alerts that had no head when they were locked. Who comes second meets the unique key, and tries again.
-const INSERT_FIRST: &str = insert_and!(
-    "insert into alert_heads (cluster_id, fingerprint, open_id, open_received_at, open_started_at, last_end) \
+const FIRST_HEADED: &str = "insert into alert_heads (cluster_id, fingerprint, open_id, open_received_at, open_started_at, last_end) \
      select $1, fingerprint, case when ended_at is null then id end, case when ended_at is null then received_at end, \
-       case when ended_at is null then started_at end, ended_at from fresh order by fingerprint"
-);
+       case when ended_at is null then started_at end, ended_at from fresh order by fingerprint";
 
 /// Inserts episodes and brings their heads up to date.
 async fn insert(
@@ -271,7 +264,11 @@ async fn insert(
     fn column<'a, T>(rows: &[Insert<'a>], of: impl Fn(&'a Report) -> T) -> Vec<T> {
         rows.iter().map(|row| of(row.said)).collect()
     }
-    let inserted: Inserted = diesel::sql_query(if are_new { INSERT_FIRST } else { INSERT })
+    let sure = rows.iter().all(|row| row.unless_known.is_none());
+    let sql = INSERT
+        .replace("{known}", if sure { "" } else { KNOWN })
+        .replace("{headed}", if are_new { FIRST_HEADED } else { HEADED });
+    let inserted: Inserted = diesel::sql_query(sql)
         .bind::<Integer, _>(cluster)
         .bind::<Array<Text>, _>(column(rows, |report| report.fingerprint.as_str()))
         .bind::<Array<Nullable<Text>>, _>(column(rows, |report| report.owner.as_deref()))

@@ -75,6 +75,11 @@ impl Intake {
         Ok(Admission { _place: place, held: Vec::new(), bytes: self.0.bytes.clone() })
     }
 
+    /// Deliveries that are not answered yet.
+    pub fn under_way(&self) -> usize {
+        DELIVERIES - self.0.places.available_permits()
+    }
+
     /// Stores reports together with what else waits, and returns when they are committed. When it fails, some
     /// of them may be stored; to say them again changes nothing. Several reports of one alert are taken in
     /// their order. What is begun comes to its end also when the future is dropped.
