@@ -66,6 +66,7 @@ pub struct Request {
     owner: usize,
     servers: [usize; 3],
     device: usize,
+    start: usize,
 }
 
 impl Request {
@@ -87,6 +88,7 @@ impl Request {
             owner: after("cloudnet_owner_id\":\""),
             servers: [after("cloudnet_server_id\":\""), after("10.20.30."), after("disk of server ")],
             device: after("\"disk-"),
+            start: after("\"startsAt\":\"2026-11-01T10:"),
         }
     }
 
@@ -101,6 +103,10 @@ impl Request {
                 put(&mut alert[place..][..4], server_of(n));
             }
             put(&mut alert[self.device..][..7], n);
+            // they begin a millisecond after each other
+            put(&mut alert[self.start..][..2], n / 60_000 % 60);
+            put(&mut alert[self.start + 3..][..2], n / 1000 % 60);
+            put(&mut alert[self.start + 6..][..3], n % 1000);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Base {
         db.batch_execute(&format!(
             "set prommgr.seen = 'all'; set prommgr.changed = 'all'; \
              do $$ declare m date; begin for i in 0..15 loop m := date_trunc('month', now()) - make_interval(months => 13 - i); \
-               execute format('create table if not exists alerts_%s partition of alerts for values from (%L) to (%L)', \
+               execute format('create table if not exists alerts_%s partition of alerts for values from (%L) to (%L) with (fillfactor = 85)', \
                  to_char(m, 'YYYY_MM'), m, m + interval '1 month'); \
                execute format('alter table alerts_%s enable row level security', to_char(m, 'YYYY_MM')); end loop; end $$; \
              insert into owners (id, external_id, name) select n, to_char(n, 'FM000'), 'Owner ' || n from generate_series(1, {OWNERS}) n; \
@@ -97,7 +97,7 @@ impl Base {
                      '10.20.30.' || server || ':9100', \
                      ('{{\"alertname\":\"disk_will_fill_up\",\"cloudnet_owner_id\":\"' || owner || '\",\"cloudnet_server_id\":\"' || server || '\",\"device\":\"disk-' || n || '\",\"instance\":\"10.20.30.' || server || '\\:9100\",\"job\":\"node\",\"severity\":\"critical\"}}')::jsonb, \
                      ('{{\"summary\":\"The disk of server ' || server || ' will be full within a day\"}}')::jsonb, \
-                     'http\\://prometheus.example\\:9090/graph?g0.expr=disk_will_fill_up&g0.tab=1', '2026-11-01 10\\:00\\:00+00', now() from said \
+                     'http\\://prometheus.example\\:9090/graph?g0.expr=disk_will_fill_up&g0.tab=1', timestamptz '2026-11-01 10\\:00\\:00+00' + n * interval '1 ms', now() from said \
                    returning id, received_at, fingerprint, started_at) \
                  update alert_heads h set open_id = f.id, open_received_at = f.received_at, open_started_at = f.started_at \
                  from fresh f where h.cluster_id = 1 and h.fingerprint = f.fingerprint;\n"
@@ -114,7 +114,7 @@ impl Base {
             .arg("prommgr")
             .env("PGOPTIONS", "-c prommgr.seen=all -c prommgr.changed=all")
             .output()
-            .expect("pgbench of postgresql-contrib");
+            .expect("pgbench, which comes with PostgreSQL");
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         let rate = text.lines().find_map(|line| line.strip_prefix("tps = "));
         let rate = rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)));

@@ -23,6 +23,7 @@ mod dashboard;
 mod door;
 mod episodes;
 mod faults;
+mod fuzz;
 mod health;
 mod house_rules;
 mod intake;

@@ -70,7 +70,7 @@ async fn make_partition(conn: &mut AsyncPgConnection, name: &str, from: &str, to
     }
     for sql in [
         format!(
-            "create table if not exists {name} partition of alerts for values from ('{from} 00:00:00+00') to ('{to} 00:00:00+00')"
+            "create table if not exists {name} partition of alerts for values from ('{from} 00:00:00+00') to ('{to} 00:00:00+00') with (fillfactor = 85)"
         ),
         format!("alter table {name} enable row level security"),
         format!("alter table {name} force row level security"),
