@@ -65,7 +65,7 @@ impl Base {
         self.db
             .batch_execute(
                 "truncate alerts, alert_heads; \
-                 insert into alert_heads (cluster_id, fingerprint, last_end) select 1, fingerprint, '2025-12-31' from seed order by fingerprint; \
+                 insert into alert_heads (cluster_id, fingerprint, last_end, findable) select 1, fingerprint, '2025-12-31', true from seed order by fingerprint; \
                  analyze alert_heads",
             )
             .await

@@ -59,7 +59,11 @@ pub(super) fn follow<'a>(
     for (n, &(delivery, report)) in line.iter().enumerate() {
         let outcome = &mut outcomes[delivery];
         match decide(&head, report.times) {
-            Action::LateTwin | Action::Ignore => outcome.ignored += 1,
+            Action::LateTwin => {
+                outcome.ignored += 1;
+                outcome.late_twins += 1;
+            }
+            Action::Ignore => outcome.ignored += 1,
             Action::Touch { id, started_at } => {
                 outcome.repeated += 1;
                 step.change(&known, id, report, started_at, None);

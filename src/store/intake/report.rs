@@ -109,6 +109,9 @@ pub struct Outcome {
     /// Reports that say nothing new, late twins among them.
     pub ignored: usize,
     pub quarantined: usize,
+    /// Of those ignored: they say firing what is known to have ended. A reconciliation tells.
+    #[serde(skip)]
+    pub late_twins: usize,
 }
 
 impl std::ops::AddAssign for Outcome {
@@ -119,5 +122,6 @@ impl std::ops::AddAssign for Outcome {
         self.inserted_closed += other.inserted_closed;
         self.ignored += other.ignored;
         self.quarantined += other.quarantined;
+        self.late_twins += other.late_twins;
     }
 }
