@@ -86,6 +86,8 @@ impl Writer {
                     stack.push(batch);
                 }
                 Err(Trouble::Refused(_)) => {
+                    // statements that were prepared before a migration may be refused for that alone
+                    self.conn = None;
                     for waiting in batch {
                         let stored = self.piecemeal(waiting.part).await;
                         let _ = waiting.answer.send(stored);
