@@ -16,7 +16,7 @@ use base::{Base, Prommgr};
 /// Identities that are known before they fire.
 const KNOWN: usize = 400_000;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(worker_threads = 2)]
 async fn main() {
     let args: Vec<String> = std::env::args().collect();
     // `cargo test --benches` asks whether it runs at all
