@@ -1,5 +1,7 @@
 //! A batch in its transaction: lock the heads of the alerts in key order, plan, then write each kind of change as
-//! one statement over arrays. Every key is found by an index, and each statement is planned once a connection.
+//! one statement over arrays. Each statement is planned once a connection, perhaps while the tables are empty, so it
+//! must say what the planner cannot know: a `limit` of a parameter counts as one row, and what is one row is looked up
+//! by its key; bounds of `received_at` leave out the months that have none of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -161,6 +163,10 @@ struct Owners {
     owners: Option<Vec<Option<i64>>>,
 }
 
+fn many(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
 /// Changes open episodes: when they were last heard of, their annotations, an earlier start, an end.
 async fn update(
     conn: &mut AsyncPgConnection,
@@ -168,11 +174,11 @@ async fn update(
     rows: &[Update<'_>],
 ) -> Result<Option<Vec<Option<i64>>>, diesel::result::Error> {
     let changed: Owners = diesel::sql_query(
-        "with report as (select * from unnest($1, $2, $3, $4, $5) r(id, received_at, annotations, started_at, ended_at)), \
+        "with report as (select * from unnest($1, $2, $3, $4, $5) r(id, received_at, annotations, started_at, ended_at) limit $8), \
          changed as ( \
            update alerts a set last_seen_at = now(), annotations = r.annotations, started_at = r.started_at, \
              ended_at = r.ended_at, close_reason = case when r.ended_at is not null then 'resolved' end \
-           from report r where a.id = r.id and a.received_at = r.received_at \
+           from report r where a.id = r.id and a.received_at = r.received_at and a.received_at >= $6 and a.received_at <= $7 \
            returning a.owner_id \
          ) select array_agg(distinct owner_id) as owners from changed",
     )
@@ -183,6 +189,9 @@ async fn update(
     .bind::<Array<Nullable<Timestamptz>>, _>(
         rows.iter().map(|row| row.ended_at.map(|end| end.to_diesel())).collect::<Vec<_>>(),
     )
+    .bind::<Nullable<Timestamptz>, _>(rows.iter().map(|row| row.received_at).min().map(|at| at.to_diesel()))
+    .bind::<Nullable<Timestamptz>, _>(rows.iter().map(|row| row.received_at).max().map(|at| at.to_diesel()))
+    .bind::<BigInt, _>(many(rows.len()))
     .prepared()
     .get_result(conn)
     .await?;
@@ -193,7 +202,7 @@ async fn update(
                open_id = case when r.ended_at is null then h.open_id end, \
                open_received_at = case when r.ended_at is null then h.open_received_at end, \
                open_started_at = case when r.ended_at is null then r.started_at end \
-             from unnest($2, $3, $4) r(fingerprint, started_at, ended_at) \
+             from (select * from unnest($2, $3, $4) r(fingerprint, started_at, ended_at) limit $5) r \
              where h.cluster_id = $1 and h.fingerprint = r.fingerprint",
         )
         .bind::<Integer, _>(cluster)
@@ -204,6 +213,7 @@ async fn update(
         .bind::<Array<Nullable<Timestamptz>>, _>(
             headed.iter().map(|row| row.ended_at.map(|end| end.to_diesel())).collect::<Vec<_>>(),
         )
+        .bind::<BigInt, _>(many(headed.len()))
         .prepared()
         .execute(conn)
         .await?;
@@ -215,6 +225,7 @@ async fn update(
 const INSERT: &str = "with report as ( \
        select * from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          r(fingerprint, owner, server, rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, sure) \
+       limit $14 \
      ), fresh as ( \
        insert into alerts (cluster_id, fingerprint, owner_id, server_id, owner_external_id, server_external_id, \
          rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, last_seen_at, close_reason) \
@@ -284,6 +295,7 @@ async fn insert(
             rows.iter().map(|row| row.ended_at.map(|end| end.to_diesel())).collect::<Vec<_>>(),
         )
         .bind::<Array<Bool>, _>(rows.iter().map(|row| row.unless_known.is_none()).collect::<Vec<_>>())
+        .bind::<BigInt, _>(many(rows.len()))
         .prepared()
         .get_result(conn)
         .await?;

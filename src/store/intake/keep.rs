@@ -7,8 +7,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 
 use crate::error::Result;
-use crate::store::{Db, alerts};
 use crate::store::scope::All;
+use crate::store::{Db, alerts};
 
 /// Gives alerts that carry an owner's or a server's external id to it: of one owner, or of all.
 pub(in crate::store) async fn adopt(conn: &mut AsyncPgConnection, owner: Option<i64>) -> Result<usize> {
