@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::prometheus::Publisher;
 use crate::sso::Provider;
+use crate::store::intake::Intake;
 use crate::store::scope::Writing;
 use crate::store::{Db, Store};
 
@@ -19,6 +20,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     config: Config,
     store: Store,
+    intake: Intake,
     publisher: Publisher,
     sso: Option<Provider>,
     alertmanagers: Vec<alertmanager::client::Client>,
@@ -33,8 +35,15 @@ impl App {
         let alertmanagers =
             config.alertmanager.iter().map(|url| alertmanager::client::Client::new(url.clone()));
         let alertmanagers = alertmanagers.collect::<Result<_, _>>().map_err(Error::internal)?;
-        let reconcile = Notify::new();
-        Ok(Self(Arc::new(Inner { config, store, publisher, sso, alertmanagers, reconcile })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            intake: Intake::new(store.clone()),
+            store,
+            publisher,
+            sso,
+            alertmanagers,
+            reconcile: Notify::new(),
+        })))
     }
 
     /// The settings.
@@ -55,6 +64,11 @@ impl App {
     /// A connection that reaches what somebody may see and change, and nothing else: `app.db(&user)`.
     pub async fn db(&self, rights: impl Into<Writing>) -> Result<Db> {
         self.0.store.db(rights).await
+    }
+
+    /// What takes alerts in.
+    pub fn intake(&self) -> &Intake {
+        &self.0.intake
     }
 
     /// What publishes.

@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::{payload, ready};
+use super::ready;
 use crate::error::Result;
+use crate::store::intake::Intake;
 use crate::store::scope::All;
-use crate::store::{Db, intake};
 
 /// Takes what is good in a kept body, or in one kept alert, into the history as if it came now; once more
 /// changes nothing. `Err` inside: why some of it, or all, is still not understood.
 pub async fn replay(
-    db: &mut Db,
+    intake: &Intake,
     all: All,
     cluster: i32,
     text: &str,
@@ -20,17 +20,17 @@ pub async fn replay(
     let (owned, ours) = (text.to_owned(), ours.clone());
     // a body is up to 1 MB
     let read = tokio::task::spawn_blocking(move || {
-        payload::parse(body(&owned).as_bytes(), Timestamp::now())
-            .map(|delivery| ready::prepare(delivery, &ours))
+        let [owner, server] = &ours;
+        ready::read(body(&owned).as_bytes(), Timestamp::now(), [owner, server])
     });
     let ready = match read.await.map_err(crate::error::Error::internal)? {
         Ok(ready) => ready,
         Err(refused) => return Ok(Err(refused.to_string())),
     };
-    intake::store(db, all, cluster, ready.reports, &[]).await?;
+    intake.store(all, cluster, ready.reports, Vec::new()).await?;
     Ok(match ready.bad.into_iter().next() {
         None => Ok(()),
-        Some((reason, ..)) => Err(reason),
+        Some(bad) => Err(bad.reason),
     })
 }
 

@@ -92,6 +92,21 @@ impl Store {
         Db::bound(self.conn().await?, &rights).await
     }
 
+    /// A connection beside the pool for what the intake writes: it reaches everything, plans each statement once,
+    /// and finds every row by its key, also in tables of which no statistics are known yet.
+    async fn writer(&self) -> Result<AsyncPgConnection, DieselError> {
+        let lost = |error: diesel::ConnectionError| {
+            DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, Box::new(error.to_string()))
+        };
+        let mut conn = connect(&self.url).await.map_err(lost)?;
+        conn.batch_execute(
+            "set prommgr.seen = 'all'; set prommgr.changed = 'all'; set plan_cache_mode = force_generic_plan; set jit = off; \
+             set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off; set enable_memoize = off",
+        )
+        .await?;
+        Ok(conn)
+    }
+
     async fn conn(&self) -> Result<Object<AsyncPgConnection>> {
         self.pool.get().await.map_err(|error| {
             tracing::warn!(%error, "no database connection");
@@ -222,6 +237,7 @@ fn is_shutdown(message: &str) -> bool {
         "the database system is",
         "connection closed",
         "canceling statement due to statement timeout",
+        "canceling statement due to lock timeout",
     ]
     .iter()
     .any(|text| message.contains(text))

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Db;
 use super::audit::{self, Event};
 use super::changes::Actor;
+use super::intake::Bad;
 use super::schema::{clusters, quarantine};
 use super::scope::All;
 use crate::error::Result;
@@ -40,27 +41,27 @@ pub struct Kept {
 /// Keeps a body with the reason why it was not understood.
 pub async fn keep(db: &mut Db, cluster: i32, reason: &str, body: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_BODY)]).into_owned();
-    let bad = [(reason.to_owned(), text, body.len() > LONGEST_BODY)];
-    db.transaction(async |conn| keep_all(conn, cluster, &bad).await).await
+    let bad = [Bad { reason: reason.to_owned(), text, truncated: body.len() > LONGEST_BODY }];
+    db.transaction(async |conn| Ok(keep_all(conn, cluster, &bad).await?)).await
 }
 
-/// Keeps several (reason, body, truncated), in the transaction of the rest of their delivery.
+/// Keeps several, in the transaction of the rest of their delivery.
 pub(super) async fn keep_all(
     conn: &mut AsyncPgConnection,
     cluster: i32,
-    bad: &[(String, String, bool)],
-) -> Result<()> {
+    bad: &[Bad],
+) -> Result<(), diesel::result::Error> {
     // Postgres takes no NUL in a text
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
     let rows: Vec<_> = bad
         .iter()
         .take(usize::try_from(MOST).unwrap_or_default())
-        .map(|(reason, body, truncated)| {
+        .map(|bad| {
             (
                 quarantine::cluster_id.eq(cluster),
-                quarantine::reason.eq(clean(reason)),
-                quarantine::body.eq(clean(body)),
-                quarantine::truncated.eq(truncated),
+                quarantine::reason.eq(clean(&bad.reason)),
+                quarantine::body.eq(clean(&bad.text)),
+                quarantine::truncated.eq(bad.truncated),
             )
         })
         .collect();

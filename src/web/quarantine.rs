@@ -163,7 +163,7 @@ async fn again(app: &App, admin: &Admin, ids: &[i64]) -> Result<Went> {
         let read = if truncated {
             Err("only its beginning was kept".to_owned())
         } else {
-            replay::replay(&mut db, all, cluster, &body, &ours).await?
+            replay::replay(app.intake(), all, cluster, &body, &ours).await?
         };
         match read {
             Ok(()) => went.understood.push(*id),

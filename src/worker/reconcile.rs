@@ -6,11 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::alertmanager::client::{Alert, Client, Error as Unheard, as_delivery};
-use crate::alertmanager::ready::prepare;
+use crate::alertmanager::client::{Alert, Client, Error as Unheard, as_body};
+use crate::alertmanager::ready;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::store::intake;
 use crate::store::reconcile::{self, Asked, Begun};
 use crate::store::scope::All;
 
@@ -154,12 +153,12 @@ async fn take_in(app: &App, all: All, begun: Begun, batch: &[Alert], compared: &
     }
     let missing: std::collections::HashSet<_> = missing.iter().map(String::as_str).collect();
     let alerts: Vec<_> = batch.iter().filter(|alert| missing.contains(alert.fingerprint.as_str())).collect();
-    let ours = app.our_labels().map(str::to_owned);
     // what cannot be understood is kept when it comes by the webhook, not each minute
-    let reports = prepare(as_delivery(&alerts, Timestamp::now()), &ours).reports;
+    let reports = ready::read(as_body(&alerts).as_bytes(), Timestamp::now(), app.our_labels());
+    let reports = reports.map(|ready| ready.reports).unwrap_or_default();
     let since: Vec<_> =
         reports.iter().map(|report| (report.fingerprint.clone(), report.times.starts_at)).collect();
-    let outcome = intake::store(&mut db, all, CLUSTER, reports, &[]).await?;
+    let outcome = app.intake().store(all, CLUSTER, reports, Vec::new()).await?;
     compared.opened += outcome.opened;
     if outcome.late_twins > 0 {
         compared.reopened += reconcile::reopen(&mut db, all, CLUSTER, begun, &since).await?;

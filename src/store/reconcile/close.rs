@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
 
-use super::{Begun, lock};
+use super::{Begun, lock, tell};
 use crate::error::Result;
 use crate::store::Db;
 use crate::store::scope::All;
@@ -145,7 +145,9 @@ async fn close(
     .bind::<Array<Bigint>, _>(due.iter().map(|due| due.alert_id).collect::<Vec<_>>())
     .bind::<Timestamptz, _>(begun.at.to_diesel())
     .bind::<Timestamptz, _>(started.to_diesel());
-    Ok(closed.execute(conn).await?)
+    let closed = closed.execute(conn).await?;
+    tell(conn, closed).await?;
+    Ok(closed)
 }
 
 const SERVER_REMOVED: &str = "\

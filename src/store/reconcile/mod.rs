@@ -6,7 +6,7 @@ mod close;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Integer, Nullable, Text, Timestamptz};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
 
@@ -120,6 +120,14 @@ async fn lock(conn: &mut AsyncPgConnection, cluster: i32, fingerprints: &[&str])
     Ok(())
 }
 
+/// Tells who listens that alerts changed, with the commit. It happens seldom, so that nobody is named.
+async fn tell(conn: &mut AsyncPgConnection, changed: usize) -> Result<()> {
+    if changed > 0 {
+        conn.batch_execute(&format!("notify {}, '*'", super::intake::CHANNEL)).await?;
+    }
+    Ok(())
+}
+
 /// Marks open episodes with why they are not notified, or takes the mark away. What was heard of from `before`
 /// on, since which it may have fired, gets no mark. Returns how many changed.
 pub async fn mark(
@@ -153,7 +161,9 @@ pub async fn mark(
     db.transaction(async |conn| {
         let changed: Vec<_> = changed.iter().map(|row| row.fingerprint.as_str()).collect();
         lock(conn, cluster, &changed).await?;
-        Ok(update.execute(conn).await?)
+        let marked = update.execute(conn).await?;
+        tell(conn, marked).await?;
+        Ok(marked)
     })
     .await
 }
@@ -193,7 +203,9 @@ pub async fn reopen(
         .bind::<Array<Text>, _>(&fingerprints)
         .bind::<Array<Timestamptz>, _>(named.iter().map(|(_, since)| since.to_diesel()).collect::<Vec<_>>())
         .bind::<Timestamptz, _>(begun.at.to_diesel());
-        Ok(reopened.execute(conn).await?)
+        let reopened = reopened.execute(conn).await?;
+        tell(conn, reopened).await?;
+        Ok(reopened)
     })
     .await
 }
