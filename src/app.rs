@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
+use crate::alertmanager;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::prometheus::Publisher;
 use crate::sso::Provider;
+use crate::store::intake::Intake;
 use crate::store::scope::Writing;
 use crate::store::{Db, Store};
 
@@ -16,8 +20,11 @@ pub struct App(Arc<Inner>);
 struct Inner {
     config: Config,
     store: Store,
+    intake: Intake,
     publisher: Publisher,
     sso: Option<Provider>,
+    alertmanagers: Vec<alertmanager::client::Client>,
+    reconcile: Notify,
 }
 
 impl App {
@@ -25,7 +32,18 @@ impl App {
     pub fn new(config: Config, store: Store) -> Result<Self> {
         let publisher = Publisher::new(&config, store.clone())?;
         let sso = Provider::new(&config);
-        Ok(Self(Arc::new(Inner { config, store, publisher, sso })))
+        let alertmanagers =
+            config.alertmanager.iter().map(|url| alertmanager::client::Client::new(url.clone()));
+        let alertmanagers = alertmanagers.collect::<Result<_, _>>().map_err(Error::internal)?;
+        Ok(Self(Arc::new(Inner {
+            config,
+            intake: Intake::new(store.clone()),
+            store,
+            publisher,
+            sso,
+            alertmanagers,
+            reconcile: Notify::new(),
+        })))
     }
 
     /// The settings.
@@ -48,6 +66,11 @@ impl App {
         self.0.store.db(rights).await
     }
 
+    /// What takes alerts in.
+    pub fn intake(&self) -> &Intake {
+        &self.0.intake
+    }
+
     /// What publishes.
     pub fn publisher(&self) -> &Publisher {
         &self.0.publisher
@@ -56,6 +79,21 @@ impl App {
     /// The provider of single sign-on, where one is set.
     pub fn sso(&self) -> Option<&Provider> {
         self.0.sso.as_ref()
+    }
+
+    /// Every Alertmanager, members of one cluster.
+    pub fn alertmanagers(&self) -> &[alertmanager::client::Client] {
+        &self.0.alertmanagers
+    }
+
+    /// Asks for a reconciliation before its time. Many askers get one.
+    pub fn reconcile_soon(&self) {
+        self.0.reconcile.notify_one();
+    }
+
+    /// Resolves when somebody asks for a reconciliation, or has since it last resolved.
+    pub async fn reconciliation_wanted(&self) {
+        self.0.reconcile.notified().await;
     }
 
     /// The labels that only prommgr sets: the owner's and the server's.

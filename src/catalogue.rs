@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+/// The alert that always fires, which every publication brings; it belongs to nobody and is no episode.
+pub const HEARTBEAT: &str = "prommgr_heartbeat";
+/// The label of the heartbeat that says which Prometheus it is of, by its external URL.
+pub const HEARTBEAT_LABEL: &str = "prometheus";
+
 /// How bad an alert is; `Warning < Critical`. Its text is the alert's `severity` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -43,6 +43,8 @@ pub mod sso;
 pub mod store;
 /// Codes of an app.
 pub mod totp;
+/// A program that we ask over HTTP.
+pub mod upstream;
 /// Secrets at rest.
 pub mod vault;
 /// Pages for people.

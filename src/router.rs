@@ -24,7 +24,7 @@ use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
     self, account, alerts, audit, dashboard, join, links, login, looking, members, owners, publications,
-    second_factors, servers, sessions, sso, theme, thresholds, tokens, users,
+    quarantine, second_factors, servers, sessions, sso, theme, thresholds, tokens, users,
 };
 
 /// A session that nobody uses ends after so many days.
@@ -150,7 +150,12 @@ pub fn routes() -> Vec<Route> {
         route("/thresholds",                 BOTH, User,    get(thresholds::show).post(thresholds::set)),
         route("/thresholds/reset",           POST, User,    post(thresholds::reset)),
         route("/alerts",                     GET,  User,    get(alerts::list)),
-        route("/alerts/quarantine",          GET,  Admin,   get(alerts::quarantined)),
+        route("/alerts/quarantine",          GET,  Admin,   get(quarantine::list)),
+        route("/alerts/quarantine/replay",   POST, Admin,   post(quarantine::replay_all)),
+        route("/alerts/quarantine/removal",  POST, Admin,   post(quarantine::remove_all)),
+        route("/alerts/quarantine/{id}",     GET,  Admin,   get(quarantine::show)),
+        route("/alerts/quarantine/{id}/replay", POST, Admin, post(quarantine::replay)),
+        route("/alerts/quarantine/{id}/removal", POST, Admin, post(quarantine::remove)),
         route("/alerts/{id}",                GET,  User,    get(alerts::show)),
         route("/publications",               BOTH, Admin,   get(publications::list).post(publications::create)),
         route("/publications/{id}",          GET,  Admin,   get(publications::show)),

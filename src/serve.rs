@@ -191,6 +191,8 @@ pub async fn run(ready: Ready, stop: CancellationToken) -> Result<()> {
         serving.await;
     }
     working.await?;
+    // what came in is stored before the database goes
+    app.intake().close().await;
     drop(app);
     if let Some(why) = died {
         bail!("PostgreSQL ended: {why}");

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -27,9 +28,9 @@ pub const RAW_MAX: usize = 64 << 10;
 /// The second before which a time is Go's zero time, year 1, which means "none".
 const ZERO_UNTIL: i64 = -62_135_510_400;
 
-/// One notification.
+/// One notification, its alerts not read yet.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
+pub struct Outline {
     /// `3` up to Alertmanager 0.5, `4` since; other versions are read alike.
     pub version: String,
     /// The group's key as text, which in version 3 is a number of 64 bits without a sign.
@@ -40,6 +41,14 @@ pub struct Delivery {
     pub external_url: Option<String>,
     /// How many alerts of the group were left out: the history needs a reconciliation.
     pub truncated: u64,
+    /// Where each alert is in the body.
+    pub alerts: Vec<Range<usize>>,
+}
+
+/// One notification.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub outline: Outline,
     /// The good alerts.
     pub alerts: Vec<Report>,
     /// The alerts that cannot be stored.
@@ -131,41 +140,61 @@ struct Alert<'a> {
     generator_url: Option<&'a RawValue>,
 }
 
-/// Reads the body of a notification that was received at `received`.
-///
-/// A resolved alert that does not say when it ended, ended when it was received; one that says it
-/// ended before it began, ended when it began. Fails only if the body is not a JSON object or its
-/// `alerts` are no list.
-pub fn parse(body: &[u8], received: Timestamp) -> Result<Delivery, Refused> {
+/// Reads the body of a notification but for its alerts, and finds where in it they are, so that a large one can
+/// be read piece by piece. Fails only if the body is not a JSON object or its `alerts` are no list.
+pub fn outline(body: &[u8]) -> Result<Outline, Refused> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Refused("not a JSON object".to_owned()));
     }
-    let body: Body = serde_json::from_slice(body).map_err(|e| Refused(e.to_string()))?;
-    let mut delivery = Delivery {
-        version: text(body.version),
-        group_key: text(body.group_key),
-        receiver: text(body.receiver),
-        external_url: link(body.external_url),
-        truncated: text(body.truncated_alerts).parse().unwrap_or(0),
-        alerts: Vec::new(),
-        bad: Vec::new(),
+    let said: Body = serde_json::from_slice(body).map_err(|e| Refused(e.to_string()))?;
+    let begin = body.as_ptr().addr();
+    let place = |raw: &RawValue| {
+        let from = raw.get().as_ptr().addr() - begin;
+        from..from + raw.get().len()
     };
-    for (index, raw) in body.alerts.into_iter().flatten().enumerate() {
-        match report(raw, received) {
-            Ok(report) => delivery.alerts.push(report),
-            Err(reason) => {
-                delivery.bad.push(BadAlert { index, reason, raw: cut(raw.get().to_owned(), RAW_MAX) })
-            }
-        }
-    }
-    Ok(delivery)
+    Ok(Outline {
+        version: text(said.version),
+        group_key: text(said.group_key),
+        receiver: text(said.receiver),
+        external_url: link(said.external_url),
+        truncated: text(said.truncated_alerts).parse().unwrap_or(0),
+        alerts: said.alerts.into_iter().flatten().map(place).collect(),
+    })
 }
 
-fn report(raw: &RawValue, received: Timestamp) -> Result<Report, String> {
-    if !raw.get().starts_with('{') {
+/// Reads one alert of a notification that was received at `received`: what is at `place` in its body.
+///
+/// A resolved alert that does not say when it ended, ended when it was received; one that says it
+/// ended before it began, ended when it began.
+pub fn alert(
+    body: &[u8],
+    index: usize,
+    place: Range<usize>,
+    received: Timestamp,
+) -> Result<Report, BadAlert> {
+    let text = body.get(place).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    let bad = |reason| BadAlert { index, reason, raw: cut(text.to_owned(), RAW_MAX) };
+    report(text, received).map_err(bad)
+}
+
+/// Reads the whole body of a notification, as [`outline`] and [`alert`] do.
+pub fn parse(body: &[u8], received: Timestamp) -> Result<Delivery, Refused> {
+    let outline = outline(body)?;
+    let (mut alerts, mut bad) = (Vec::new(), Vec::new());
+    for (index, place) in outline.alerts.iter().cloned().enumerate() {
+        match alert(body, index, place, received) {
+            Ok(report) => alerts.push(report),
+            Err(one) => bad.push(one),
+        }
+    }
+    Ok(Delivery { outline, alerts, bad })
+}
+
+fn report(raw: &str, received: Timestamp) -> Result<Report, String> {
+    if !raw.starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
-    let alert: Alert = serde_json::from_str(raw.get()).map_err(|e| e.to_string())?;
+    let alert: Alert = serde_json::from_str(raw).map_err(|e| e.to_string())?;
     let labels = alert.labels;
     if labels.is_empty() {
         return Err("no labels".to_owned());

@@ -1,15 +1,13 @@
 //! One Prometheus over HTTP: reload it, and ask what it has in force and what it sees.
 
-use super::rules::PUBLICATION_SERIES;
+use super::rules::{HEARTBEAT, HEARTBEAT_LABEL, PUBLICATION_SERIES};
+use crate::upstream::{Upstream, failure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 use url::Url;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-const ASK_LIMIT: Duration = Duration::from_secs(10);
 // A reload answers when all rules are loaded, which takes seconds on a large Prometheus.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 // An error page of a proxy need not be shown in full.
@@ -58,51 +56,37 @@ pub struct Rule {
     pub last_error: String,
 }
 
-/// A Prometheus; cheap to clone.
-#[derive(Clone)]
-pub struct Client {
-    http: reqwest::Client,
-    base: Url,
+/// What a Prometheus says of its own part of the way that alerts take.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sending {
+    /// What its heartbeat calls it, its external URL; `None`: the heartbeat does not fire there.
+    pub heartbeat: Option<String>,
+    /// Alertmanagers that it sends to.
+    pub alertmanagers: usize,
+    /// Alerts that it could not send in the last five minutes; 0 also where it does not scrape itself.
+    pub dropped: f64,
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the password that the base may carry.
-        f.debug_tuple("Client").field(&self.at().as_str()).finish()
-    }
-}
+/// A Prometheus; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client(Upstream);
 
 impl Client {
     /// A Prometheus below `base`, whose path prefix and user are kept. Fails where TLS finds no
     /// root certificates, which `http` does not need.
     pub fn new(base: Url) -> Result<Self, Error> {
-        // A proxy of the environment is for the way out, and Prometheus is within.
-        let builder = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(ASK_LIMIT)
-            .redirect(reqwest::redirect::Policy::none());
-        let builder = match base.scheme() {
-            "http" => builder.tls_certs_only([]),
-            _ => builder,
-        };
-        let http = builder.build().map_err(|error| Error::Setup(root_cause(&error)))?;
-        Ok(Self { http, base })
+        Upstream::new(base).map(Self).map_err(Error::Setup)
     }
 
     /// The address to show and log, without user and password.
     pub fn at(&self) -> Url {
-        let mut at = self.base.clone();
-        // Fails only for addresses without a host, which have no user either.
-        let _ = at.set_username("");
-        let _ = at.set_password(None);
-        at
+        self.0.at()
     }
 
     /// Has Prometheus read its files again; waits until it has. [`Error::Refused`] leaves what
     /// was in force before. Needs `--web.enable-lifecycle`.
     pub async fn reload(&self) -> Result<(), Error> {
-        let request = self.http.post(self.url("-/reload")).timeout(RELOAD_LIMIT);
+        let request = self.0.http.post(self.0.url("-/reload")).timeout(RELOAD_LIMIT);
         match self.send(request).await {
             Ok(_) => Ok(()),
             Err(Error::Answer { at, status: 403, .. }) => Err(Error::NoLifecycle { at }),
@@ -134,7 +118,7 @@ impl Client {
     /// The series of an instant query now. A number alone is a sample without labels.
     pub async fn query(&self, promql: &str) -> Result<Vec<Sample>, Error> {
         // As a form, since a query may be longer than a URL.
-        let request = self.http.post(self.url("api/v1/query")).form(&[("query", promql)]);
+        let request = self.0.http.post(self.0.url("api/v1/query")).form(&[("query", promql)]);
         Ok(match self.data(request).await? {
             Answer::Vector(series) => {
                 series.into_iter().map(|series| (series.metric, number(&series.value.1))).collect()
@@ -160,15 +144,20 @@ impl Client {
         Ok(self.query(&query).await?.into_iter().filter_map(pair).collect())
     }
 
-    async fn groups(&self, filter: &[(&str, &str)]) -> Result<Vec<Group>, Error> {
-        let request = self.http.get(self.url("api/v1/rules")).query(filter);
-        Ok(self.data::<Groups>(request).await?.groups)
+    /// What it says of the way of its alerts to Alertmanager.
+    pub async fn sending(&self) -> Result<Sending, Error> {
+        let fires = format!("ALERTS{{alertname=\"{HEARTBEAT}\",alertstate=\"firing\"}}");
+        let series = self.query(&fires).await?;
+        let heartbeat = series.into_iter().find_map(|(mut labels, _)| labels.remove(HEARTBEAT_LABEL));
+        let known: Alertmanagers = self.data(self.0.http.get(self.0.url("api/v1/alertmanagers"))).await?;
+        let dropped = "sum(increase(prometheus_notifications_dropped_total[5m]))";
+        let dropped = self.query(dropped).await?.first().map_or(0.0, |(_, dropped)| dropped.max(0.0));
+        Ok(Sending { heartbeat, alertmanagers: known.active.len(), dropped })
     }
 
-    fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        url
+    async fn groups(&self, filter: &[(&str, &str)]) -> Result<Vec<Group>, Error> {
+        let request = self.0.http.get(self.0.url("api/v1/rules")).query(filter);
+        Ok(self.data::<Groups>(request).await?.groups)
     }
 
     async fn data<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Error> {
@@ -197,11 +186,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
-        let reason = match error.is_timeout() {
-            true => "it does not answer in time".to_owned(),
-            false => root_cause(error),
-        };
-        Error::Unreachable { at: self.at(), reason }
+        Error::Unreachable { at: self.at(), reason: failure(error) }
     }
 }
 
@@ -218,6 +203,12 @@ struct Told {
 #[derive(Deserialize)]
 struct Groups {
     groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Alertmanagers {
+    #[serde(rename = "activeAlertmanagers")]
+    active: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -240,31 +231,12 @@ fn number(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NAN)
 }
 
-/// The innermost error: what the outer ones wrap is what helps.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn client(base: &str) -> Client {
         Client::new(base.parse().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn the_prefix_is_kept_and_the_password_not_shown() {
-        for base in ["http://u:p%40@host:9090/prefix", "http://u:p%40@host:9090/prefix/"] {
-            let client = client(base);
-            assert_eq!(client.url("api/v1/query").path(), "/prefix/api/v1/query");
-            assert_eq!(client.url("x").password(), Some("p%40"));
-            assert!(!format!("{client:?}").contains('@'));
-        }
     }
 
     #[tokio::test]

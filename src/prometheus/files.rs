@@ -53,7 +53,7 @@ const FOLDERS: [&str; 2] = ["rules", "targets"];
 /// an operator has put beside them are not ours.
 pub fn managed(dir: &Path) -> Result<BTreeSet<String>, Error> {
     let mut paths: BTreeSet<_> = KINDS.iter().map(rules::path).collect();
-    paths.insert(rules::PUBLICATION_FILE.to_owned());
+    paths.extend([rules::PUBLICATION_FILE, rules::HEARTBEAT_FILE].map(str::to_owned));
     let names = list(&dir.join("targets"))?;
     paths.extend(names.iter().filter_map(|name| {
         let id = name.strip_prefix("owner-")?.strip_suffix(".json")?.parse().ok()?;

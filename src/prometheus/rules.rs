@@ -17,6 +17,10 @@ use std::fmt::Write;
 
 /// The rule file that says which publication is in force.
 pub const PUBLICATION_FILE: &str = "rules/prommgr.yml";
+/// The rule file of the heartbeat.
+pub const HEARTBEAT_FILE: &str = "rules/heartbeat.yml";
+/// The alert that always fires: while it arrives, everything on its way works.
+pub use crate::catalogue::{HEARTBEAT, HEARTBEAT_LABEL};
 /// A rule file without rules.
 pub const EMPTY: &str = "groups: []\n";
 /// The series whose label `revision` says which publication is in force.
@@ -63,6 +67,7 @@ pub fn render(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, YamlError
     for kind in &KINDS {
         files.insert(path(kind), yaml(&File { groups: groups(snapshot, kind) })?);
     }
+    files.insert(HEARTBEAT_FILE.to_owned(), yaml(&File { groups: vec![heartbeat()] })?);
     let rule = Rule::Recording {
         record: PUBLICATION_SERIES,
         expr: "vector(1)".to_owned(),
@@ -137,6 +142,23 @@ fn groups(snapshot: &Snapshot, kind: &'static RuleKind) -> Vec<Group> {
         })
     });
     recording.into_iter().chain(alerts).collect()
+}
+
+/// An alert that always fires, once a Prometheus. All of them may load the same folder, and external labels
+/// are often missing or taken away for Alertmanager; so each writes its own external URL into a label,
+/// which every Prometheus has and which differs wherever host or port does. It carries no owner label.
+fn heartbeat() -> Group {
+    let rule = Rule::Alert {
+        alert: HEARTBEAT,
+        expr: "vector(1)".to_owned(),
+        hold: duration(0),
+        labels: BTreeMap::from([(HEARTBEAT_LABEL, "{{ $externalURL }}")]),
+        annotations: BTreeMap::from([
+            ("description", "It always fires, so that prommgr sees that alerts reach it."),
+            ("summary", "Alerts of {{ $externalURL }} reach prommgr"),
+        ]),
+    };
+    Group { name: "heartbeat".to_owned(), interval: None, rules: vec![rule] }
 }
 
 /// Seconds as Prometheus writes them, in the largest unit that divides them.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Text};
+use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
@@ -26,6 +26,12 @@ pub struct PrometheusHealth {
     pub seen_at: Option<Timestamp>,
     /// Why it does not answer; empty: it did when last asked.
     pub error: String,
+    /// What its heartbeat calls it; `None`: it does not fire there, or nobody knows.
+    pub heartbeat: Option<String>,
+    /// How many Alertmanagers it sends to; `None`: nobody knows.
+    pub alertmanagers: Option<i32>,
+    /// Alerts that it could not send in the five minutes before it was asked.
+    pub dropped: Option<f64>,
 }
 
 /// Notes the `up` of servers by their pair (owner's, server's external id). Servers that are not
@@ -76,6 +82,26 @@ pub async fn note_prometheus(db: &mut Db, _: All, url: &str, error: Option<&str>
     )
     .bind::<Text, _>(url)
     .bind::<Text, _>(error.unwrap_or(""));
+    db.transaction(async |conn| Ok(noted.execute(conn).await.map(drop)?)).await
+}
+
+/// Notes what a Prometheus says of the way of its alerts to Alertmanager.
+pub async fn note_sending(
+    db: &mut Db,
+    _: All,
+    url: &str,
+    heartbeat: Option<&str>,
+    alertmanagers: i32,
+    dropped: f64,
+) -> Result<()> {
+    let noted = diesel::sql_query(
+        "insert into prometheus_health (url, heartbeat, alertmanagers, dropped) values ($1, $2, $3, $4) \
+         on conflict (url) do update set heartbeat = $2, alertmanagers = $3, dropped = $4",
+    )
+    .bind::<Text, _>(url)
+    .bind::<Nullable<Text>, _>(heartbeat)
+    .bind::<Integer, _>(alertmanagers)
+    .bind::<Double, _>(dropped);
     db.transaction(async |conn| Ok(noted.execute(conn).await.map(drop)?)).await
 }
 

@@ -11,11 +11,14 @@ mod db;
 pub mod embedded;
 pub mod episode;
 pub mod health;
+pub mod heartbeats;
 pub mod identities;
 pub mod intake;
+pub mod mismatches;
 pub mod owners;
 pub mod publications;
 pub mod quarantine;
+pub mod reconcile;
 mod schema;
 pub mod scope;
 pub mod second_factors;
@@ -87,6 +90,21 @@ impl Store {
     pub async fn db(&self, rights: impl Into<Writing>) -> Result<Db> {
         let rights = rights.into();
         Db::bound(self.conn().await?, &rights).await
+    }
+
+    /// A connection beside the pool for what the intake writes: it reaches everything, plans each statement once,
+    /// and finds every row by its key, also in tables of which no statistics are known yet.
+    async fn writer(&self) -> Result<AsyncPgConnection, DieselError> {
+        let lost = |error: diesel::ConnectionError| {
+            DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, Box::new(error.to_string()))
+        };
+        let mut conn = connect(&self.url).await.map_err(lost)?;
+        conn.batch_execute(
+            "set prommgr.seen = 'all'; set prommgr.changed = 'all'; set plan_cache_mode = force_generic_plan; set jit = off; \
+             set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off; set enable_memoize = off",
+        )
+        .await?;
+        Ok(conn)
     }
 
     async fn conn(&self) -> Result<Object<AsyncPgConnection>> {
@@ -219,6 +237,7 @@ fn is_shutdown(message: &str) -> bool {
         "the database system is",
         "connection closed",
         "canceling statement due to statement timeout",
+        "canceling statement due to lock timeout",
     ]
     .iter()
     .any(|text| message.contains(text))

@@ -225,6 +225,49 @@ diesel::table! {
         url -> Text,
         seen_at -> Nullable<Timestamptz>,
         error -> Text,
+        heartbeat -> Nullable<Text>,
+        alertmanagers -> Nullable<Int4>,
+        dropped -> Nullable<Float8>,
+    }
+}
+
+diesel::table! {
+    alertmanager_health (url) {
+        url -> Text,
+        seen_at -> Nullable<Timestamptz>,
+        started_at -> Nullable<Timestamptz>,
+        error -> Text,
+        heartbeats -> Jsonb,
+    }
+}
+
+diesel::table! {
+    heartbeats (cluster_id, prometheus) {
+        cluster_id -> Int4,
+        prometheus -> Text,
+        first_seen_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    reconciliations (cluster_id) {
+        cluster_id -> Int4,
+        began_at -> Nullable<Timestamptz>,
+        alertmanager -> Text,
+        alerts -> Int4,
+        tried_at -> Timestamptz,
+        error -> Text,
+    }
+}
+
+diesel::table! {
+    alert_misses (alert_id) {
+        alert_id -> Int8,
+        cluster_id -> Int4,
+        fingerprint -> Text,
+        known_at -> Timestamptz,
+        missed_at -> Timestamptz,
     }
 }
 
@@ -256,6 +299,7 @@ diesel::table! {
         ended_at -> Nullable<Timestamptz>,
         last_seen_at -> Timestamptz,
         close_reason -> Nullable<Text>,
+        suppressed -> Nullable<Text>,
     }
 }
 

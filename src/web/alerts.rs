@@ -10,21 +10,21 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::{
-    AlertRow, Choice, Frame, Look, Pager, Pair, When, choices, counted, named_choices, number, pairs,
+    AlertRow, Choice, Frame, Look, Pager, Pair, When, choices, counted, lasted, named_choices, number, pairs,
 };
 use crate::app::App;
-use crate::auth::{Admin, User};
+use crate::auth::User;
 use crate::catalogue;
 use crate::error::Result;
 use crate::face::{Path, Query};
 use crate::page::{At, SIZE};
 use crate::store::alerts::{self, Filter, State, Whose};
+use crate::store::mismatches::{self, Mismatch};
+use crate::store::reconcile::{self, Reconciliation};
 use crate::store::{owners, quarantine, servers};
 
 /// A list is counted up to here.
 pub(super) const MOST_COUNTED: i64 = 10_000;
-/// Bytes of a body in quarantine that the page shows.
-const BODY_SHOWN: usize = 4096;
 
 #[derive(Template)]
 #[template(path = "alerts/list.html", blocks = ["rows"])]
@@ -200,6 +200,12 @@ struct AlertPage {
     ended: Option<When>,
     last_seen: When,
     close_reason: Option<String>,
+    /// Why nobody is told of it, while it is open.
+    quiet: Option<&'static str>,
+    /// For admins: how the history was last compared with Alertmanager.
+    compared: Option<String>,
+    /// For admins: whose the server is that the labels name, where the owner label names another.
+    mismatch: Option<Mismatch>,
     /// The owner label as it came, when no owner has it.
     owner_label: Option<String>,
     fingerprint: String,
@@ -222,6 +228,11 @@ pub async fn show(
     let named = alerts::find(&mut db, &scope, id).await?;
     let episodes = alerts::siblings(&mut db, &scope, &named.alert, 10).await?;
     let alert = &named.alert;
+    let (mut compared, mut mismatch) = (None, None);
+    if let Some(all) = user.all() {
+        compared = reconcile::last(&mut db, all, alert.cluster_id).await?.map(|last| comparison(&last));
+        mismatch = mismatches::of(&mut db, all, alert).await?;
+    }
     let page = AlertPage {
         frame: look.frame(&mut db, &user, &session).await?,
         show_owner: user.sees_several(),
@@ -236,6 +247,9 @@ pub async fn show(
         ended: alert.ended_at.map(|at| When::new(at, &look.zone)),
         last_seen: When::new(alert.last_seen_at, &look.zone),
         close_reason: alert.close_reason.as_deref().map(reason),
+        quiet: alert.suppressed.as_deref().filter(|_| alert.ended_at.is_none()).map(quiet),
+        compared,
+        mismatch,
         owner_label: alert.owner_external_id.clone().filter(|_| named.owner.is_none()),
         fingerprint: alert.fingerprint.clone(),
         generator: alert.generator_url.clone().filter(|_| user.is_admin()),
@@ -246,54 +260,34 @@ pub async fn show(
     look.show(&page, |page| page.as_live().render())
 }
 
+/// How long ago the history was compared with Alertmanager, and why not since.
+fn comparison(last: &Reconciliation) -> String {
+    let ago = |at: Timestamp| lasted((Timestamp::now().as_second() - at.as_second()).max(0));
+    let when = last.began_at.map_or("never".into(), |at| format!("{} ago", ago(at)));
+    if last.error.is_empty() { when } else { format!("{when}; not since, because {}", last.error) }
+}
+
 /// Why an episode ended, in words.
 fn reason(name: &str) -> String {
     match name {
         "resolved" => "Alertmanager said that it is resolved.".into(),
+        "resolved_unheard" => "Alertmanager no longer has it, but its message did not arrive. It ended at this time or a little before.".into(),
+        "silenced" => "It ended while it was silenced, so Alertmanager told no exact time.".into(),
+        "inhibited" => "It ended while a worse alert inhibited it, so Alertmanager told no exact time.".into(),
+        "muted" => "It ended in a time when it is muted, so Alertmanager told no exact time.".into(),
+        "forgotten" => "Alertmanager was started again and no longer knows it.".into(),
+        "server_removed" => "Its server was removed.".into(),
+        "rule_changed" => "Its threshold was changed and published shortly before.".into(),
+        "prometheus_down" => "Prometheus did not answer when it ended. Alertmanager takes what it hears no more of for resolved, so whether it was is not known.".into(),
         other => other.to_owned(),
     }
 }
 
-#[derive(Template)]
-#[template(path = "alerts/quarantine.html")]
-struct QuarantinePage {
-    frame: Frame,
-    rows: Vec<QuarantineRow>,
-    pager: Pager,
-}
-
-struct QuarantineRow {
-    received: When,
-    cluster: String,
-    reason: String,
-    body: String,
-    cut: bool,
-}
-
-/// `GET /alerts/quarantine`
-pub async fn quarantined(
-    AppState(app): AppState<App>,
-    admin: Admin,
-    session: Session,
-    look: Look,
-    Query(at): Query<At>,
-) -> Result<Response> {
-    let mut db = app.db(admin.all()).await?;
-    let found = quarantine::list(&mut db, admin.all(), &at).await?;
-    let count = quarantine::count(&mut db, admin.all()).await?;
-    let pager =
-        Pager::new(&found, "/alerts/quarantine", &[], counted(count, "entry").replace("entrys", "entries"));
-    let rows = found.items.into_iter().map(|(kept, cluster)| {
-        let end = kept.body.floor_char_boundary(BODY_SHOWN);
-        QuarantineRow {
-            received: When::new(kept.received_at, &look.zone),
-            cluster,
-            reason: kept.reason,
-            cut: kept.truncated || end < kept.body.len(),
-            body: kept.body[..end].to_owned(),
-        }
-    });
-    let page =
-        QuarantinePage { rows: rows.collect(), pager, frame: look.frame(&mut db, &admin.0, &session).await? };
-    look.page(axum::http::StatusCode::OK, &page)
+/// Why an open episode is told to nobody, in words.
+fn quiet(name: &str) -> &'static str {
+    match name {
+        "inhibited" => "A worse alert of the same server is open, so nobody is told of this one.",
+        "muted" => "It is muted at this time, so nobody is told of it.",
+        _ => "A silence covers it, so nobody is told of it.",
+    }
 }

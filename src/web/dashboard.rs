@@ -6,6 +6,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
+use super::heartbeat::{self, Path};
 use super::{AlertRow, Frame, Look, ServerCounts, State, counted, number};
 use crate::app::App;
 use crate::auth::User;
@@ -32,6 +33,10 @@ struct DashboardPage {
     newest: Vec<AlertRow>,
     /// Empty: nothing waits to be published.
     pending: String,
+    /// For admins: the way that alerts take.
+    path: Option<Path>,
+    /// For customers: that the way is broken; empty: it is not.
+    late: String,
     /// Empty: done, or not for this person.
     steps: Vec<Step>,
     /// The login name of somebody who belongs to no owner, and so sees nothing.
@@ -63,6 +68,13 @@ pub async fn show(
     let (critical, other) = alerts::open_by_severity(&mut db, &scope).await?;
     let wrong = alerts::worst(&mut db, &scope, None, None, MOST_WRONG).await?;
     let newest = alerts::newest_closed(&mut db, &scope, None, None, MOST_PAST).await?;
+    let path = match user.all() {
+        Some(all) => {
+            Some(heartbeat::look(&mut db, all, &prometheis).await?).filter(|path| !path.kind.is_empty())
+        }
+        None => None,
+    };
+    let late = if user.all().is_none() { heartbeat::sentence(&mut db).await? } else { String::new() };
     let total = counts.up + counts.down + counts.unknown + counts.paused;
     let page = DashboardPage {
         show_owner: user.sees_several(),
@@ -74,6 +86,8 @@ pub async fn show(
         stranded: (!user.is_admin() && user.owners().is_empty()).then(|| user.name().to_owned()),
         may_begin: total == 0 && !user.is_admin() && user.changes_something(),
         pending: waiting(&mut db, &user).await?,
+        path,
+        late,
         steps: steps(&mut db, &user, total).await?,
         frame: look.frame(&mut db, &user, &session).await?,
     };

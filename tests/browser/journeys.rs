@@ -515,6 +515,11 @@ pub async fn every_page(world: &World) {
     let (server, owner) = (browser.link("web-1").await, browser.link("Nordwind").await);
     browser.go("/users").await;
     let user = browser.link("root").await;
+    // what the dashboard says of the way of alerts, and what could not be understood, are looked at too
+    assert_eq!(world.deliver("<b>no JSON</b>".into()).await, 400);
+    browser.go("/alerts/quarantine").await;
+    browser.script("document.querySelector('main details.diff').open = true", json!([])).await;
+    let kept = browser.link("Read it again, or delete it").await;
     let [server_id, owner_id] = [&server, &owner].map(|path| path.rsplit('/').next().unwrap());
     let pages = [
         ("dashboard", "/"),
@@ -526,6 +531,7 @@ pub async fn every_page(world: &World) {
         ("alert-open", &open),
         ("alert-closed", &closed),
         ("quarantine", "/alerts/quarantine"),
+        ("quarantine-one", &kept),
         ("servers", "/servers"),
         ("server", &server),
         ("server-add", "/servers/new"),

@@ -108,6 +108,11 @@ impl Page {
         assert!(plain.contains(text), "{} does not say `{text}`, but:\n{plain}", self.path);
     }
 
+    /// Whether a person reads this on it, without a complaint.
+    pub fn reads(&self, text: &str) -> bool {
+        plain(&self.html()).contains(text)
+    }
+
     /// The word of the first state in the page's content.
     pub fn state(&self) -> Option<String> {
         let html = self.html();

@@ -57,9 +57,11 @@ pub async fn start_prommgr(stack: &Stack, more: &[(&str, &str)]) -> Leash {
         flag("data-dir", dir.join("data").display().to_string()),
         flag("prom-dir", stack.prom_dir.display().to_string()),
         flag("prometheus-url", format!("http://127.0.0.1:{}", stack.prometheus)),
-        flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)),
         flag("webhook-token", stack.webhook_token.clone()),
     ]);
+    if !more.iter().any(|(name, _)| *name == "alertmanager-url") {
+        args.push(flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)));
+    }
     let mut prommgr = Leash::spawn(Spec {
         program: env!("CARGO_BIN_EXE_prommgr").into(),
         args,

@@ -64,6 +64,12 @@ impl Alert {
         self
     }
 
+    /// With these labels and no others.
+    pub fn only(mut self, labels: &[(&str, &str)]) -> Self {
+        self.labels.clear();
+        labels.iter().fold(self, |alert, (name, value)| alert.label(name, value))
+    }
+
     pub fn owner(self, external_id: &str) -> Self {
         self.label("cloudnet_owner_id", external_id)
     }

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use axum_extra::extract::Form;
 use prommgr::server;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -34,6 +35,7 @@ struct Inner {
     in_force: Mutex<Option<String>>,
     reloads: AtomicUsize,
     up: Mutex<Vec<(String, String, bool)>>,
+    sends: Mutex<(Option<String>, usize, f64)>,
 }
 
 impl Prometheus {
@@ -46,6 +48,7 @@ impl Prometheus {
             .route("/api/v1/rules", get(rules))
             .route("/-/reload", post(reload))
             .route("/api/v1/query", post(query))
+            .route("/api/v1/alertmanagers", get(alertmanagers))
             .with_state(inner.clone());
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, router, 100, stop.clone()));
@@ -72,6 +75,11 @@ impl Prometheus {
         let servers =
             servers.iter().map(|(owner, server, up)| ((*owner).to_owned(), (*server).to_owned(), *up));
         *self.inner.up.lock().unwrap() = servers.collect();
+    }
+
+    /// Has its heartbeat fire, or not, and send to so many Alertmanagers, with so many alerts dropped.
+    pub fn sends(&self, heartbeat: Option<&str>, alertmanagers: usize, dropped: f64) {
+        *self.inner.sends.lock().unwrap() = (heartbeat.map(str::to_owned), alertmanagers, dropped);
     }
 
     /// How often it was asked to reload.
@@ -109,13 +117,36 @@ async fn rules(State(inner): State<Arc<Inner>>) -> Json<Value> {
     Json(json!({"status": "success", "data": {"groups": [group]}}))
 }
 
-/// Whatever is asked, the answer is which servers are up.
-async fn query(State(inner): State<Arc<Inner>>) -> Json<Value> {
-    let series = |(owner, server, up): &(String, String, bool)| {
-        let labels = json!({"cloudnet_owner_id": owner, "cloudnet_server_id": server});
-        json!({"metric": labels, "value": [1_790_000_000.0, if *up { "1" } else { "0" }]})
+async fn alertmanagers(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let known = inner.sends.lock().unwrap().1;
+    let active = vec![json!({"url": "http://alertmanager:9093/api/v2/alerts"}); known];
+    Json(json!({"status": "success", "data": {"activeAlertmanagers": active, "droppedAlertmanagers": []}}))
+}
+
+#[derive(serde::Deserialize)]
+struct Query {
+    query: String,
+}
+
+/// What is dropped, whether the heartbeat fires, or whatever else is asked: which servers are up.
+async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Query>) -> Json<Value> {
+    let (heartbeat, _, dropped) = inner.sends.lock().unwrap().clone();
+    let result: Vec<_> = if query.contains("notifications_dropped") {
+        vec![json!({"metric": {}, "value": [1_790_000_000.0, dropped.to_string()]})]
+    } else if query.contains("prommgr_heartbeat") {
+        let labels =
+            |url| json!({"alertname": "prommgr_heartbeat", "alertstate": "firing", "prometheus": url});
+        heartbeat
+            .map(|url| json!({"metric": labels(url), "value": [1_790_000_000.0, "1"]}))
+            .into_iter()
+            .collect()
+    } else {
+        let series = |(owner, server, up): &(String, String, bool)| {
+            let labels = json!({"cloudnet_owner_id": owner, "cloudnet_server_id": server});
+            json!({"metric": labels, "value": [1_790_000_000.0, if *up { "1" } else { "0" }]})
+        };
+        inner.up.lock().unwrap().iter().map(series).collect()
     };
-    let result: Vec<_> = inner.up.lock().unwrap().iter().map(series).collect();
     Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
 }
 

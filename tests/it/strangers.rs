@@ -54,8 +54,8 @@ pub struct Entry {
     pub root: Gets,
 }
 
-/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{link}` (an invitation), people by name and `{secret}` are
-/// filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{kept}` (in quarantine), `{link}` (an invitation), people by
+/// name and `{secret}` are filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
 /// alice's. Where programs ask, the cast presents tokens.
 #[rustfmt::skip]
 pub fn entries() -> Vec<Entry> {
@@ -161,7 +161,12 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/webhook/alertmanager/",    "/webhook/alertmanager/",          &[],     [Problem; 5]),
         entry("GET",  "/healthz",                  "/healthz",                        &[],     [It; 5]),
         entry("GET",  "/readyz",                   "/readyz",                         &[],     [It; 5]),
+        entry("GET",  "/alerts/quarantine/{id}",   "/alerts/quarantine/{kept}",       &[],     admins),
+        entry("POST", "/alerts/quarantine/{id}/replay", "/alerts/quarantine/{kept}/replay", &[], admins_do),
+        entry("POST", "/alerts/quarantine/replay", "/alerts/quarantine/replay",       &[],     admins_do),
         // what takes things away comes last
+        entry("POST", "/alerts/quarantine/{id}/removal", "/alerts/quarantine/{kept}/removal", &[], admins_do),
+        entry("POST", "/alerts/quarantine/removal", "/alerts/quarantine/removal",     &[],     admins_do),
         entry("POST", "/publications",             "/publications",                   &[],     admins_do),
         entry("POST", "/users/{id}/logout",        "/users/{dora}/logout",            &[],     admins_do),
         entry("POST", "/users/{id}/memberships/{owner}/removal", "/users/{alice}/memberships/102/removal", &[], [Login, Nothing, Nothing, Nothing, Nothing]),
@@ -195,6 +200,7 @@ pub struct Scene {
     gone: i64,
     pub alert: String,
     publication: String,
+    kept: String,
     /// An invitation.
     link: String,
     /// Name and id of each.
@@ -217,10 +223,13 @@ impl Scene {
         house
             .told(&[alert("secret-server-id").label("rack", "nord-rack").summary("all nord-light is gone")])
             .await;
-        house.posted("nord-rack is no JSON").await.expect(400);
+        for _ in 0..2 {
+            house.posted("nord-rack is no JSON").await.expect(400);
+        }
         house.db.batch_execute("insert into publications (user_name, revision, state, servers, reason) values ('root', 'x', 'failed', 1, 'nord-web')").await.unwrap();
         let alert = house.column("select id::text from alerts").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
+        let kept = house.column("select id::text from quarantine").await.remove(0);
         house.db.batch_execute(
             "insert into users (name) values ('dora'), ('emil'); \
              insert into memberships (user_id, owner_id, role) select id, 101, 'viewer' from users where name in ('dora', 'emil'); \
@@ -244,7 +253,7 @@ impl Scene {
         secrets.insert("astray", house.token("root", "astray", true, Some(house.suedstern)).await);
         secrets.insert("reads", house.token("root", "reads", false, None).await);
         let handle = handle[0].clone();
-        Self { server, gone, alert, publication, link, people, handle, token, secrets, house }
+        Self { server, gone, alert, publication, kept, link, people, handle, token, secrets, house }
     }
 
     fn path(&self, entry: &Entry) -> String {
@@ -255,6 +264,7 @@ impl Scene {
             .replace("{gone}", &self.gone.to_string())
             .replace("{alert}", &self.alert)
             .replace("{publication}", &self.publication)
+            .replace("{kept}", &self.kept)
             .replace("{handle}", &self.handle)
             .replace("{token}", &self.token)
             .replace("{secret}", "0123456789abcdef")

@@ -41,6 +41,23 @@ async fn the_sample_of_version_3_gives_two_alerts_that_owner_and_server_adopt() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alert_without_a_name_is_an_alert() {
+    let house = House::empty(|_| {}).await;
+    let body = r#"{"status": "firing", "commonLabels": {"alertname": "of others"}, "alerts": [
+        {"status": "firing", "labels": {"job": "node"}, "startsAt": "2026-11-01T10:00:00Z"},
+        {"status": "resolved", "labels": {"job": "db"}, "startsAt": "2026-11-01T10:00:00Z", "endsAt": "2026-11-01T10:20:00Z"}]}"#;
+    house.posted(body).await.expect(200);
+    assert_eq!(
+        house
+            .column(
+                "select rule || ':' || (labels->>'job') || ':' || (ended_at is null) from alerts order by 1"
+            )
+            .await,
+        [":db:false", ":node:true"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_owner_whose_external_id_changes_adopts_too() {
     let house = House::new().await;
     house.told(&[alert("1").owner("99")]).await;

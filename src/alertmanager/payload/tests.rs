@@ -73,11 +73,11 @@ fn bad(changes: Value) -> String {
 #[test]
 fn the_sample_of_version_3() {
     let delivery = parse(SAMPLE.as_bytes(), received()).unwrap();
-    assert_eq!(delivery.version, "3");
-    assert_eq!(delivery.group_key, "11840296893788715932");
-    assert_eq!(delivery.receiver, "webhook");
-    assert_eq!(delivery.external_url.as_deref(), Some("http://56272fa974e2:9093"));
-    assert_eq!((delivery.truncated, delivery.bad.len()), (0, 0));
+    assert_eq!(delivery.outline.version, "3");
+    assert_eq!(delivery.outline.group_key, "11840296893788715932");
+    assert_eq!(delivery.outline.receiver, "webhook");
+    assert_eq!(delivery.outline.external_url.as_deref(), Some("http://56272fa974e2:9093"));
+    assert_eq!((delivery.outline.truncated, delivery.bad.len()), (0, 0));
     let [first, second] = &delivery.alerts[..] else {
         panic!("{} alerts", delivery.alerts.len());
     };
@@ -99,11 +99,11 @@ fn version_4_and_later() {
         "externalURL": "javascript:alert(1)",
         "alerts": [alert(json!({"fingerprint": "wrong", "more": [[[{}]]]}))],
     }));
-    assert_eq!(delivery.group_key, "{}:{alertname=\"x\"}\u{FFFD}");
-    assert_eq!((delivery.truncated, delivery.alerts.len()), (7, 1));
-    assert_eq!(delivery.external_url, None);
-    assert_eq!(read(&json!({"version": 5})).version, "5");
-    assert_eq!(read(&json!({"truncatedAlerts": "x"})).truncated, 0);
+    assert_eq!(delivery.outline.group_key, "{}:{alertname=\"x\"}\u{FFFD}");
+    assert_eq!((delivery.outline.truncated, delivery.alerts.len()), (7, 1));
+    assert_eq!(delivery.outline.external_url, None);
+    assert_eq!(read(&json!({"version": 5})).outline.version, "5");
+    assert_eq!(read(&json!({"truncatedAlerts": "x"})).outline.truncated, 0);
 }
 
 #[test]

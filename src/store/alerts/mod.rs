@@ -47,6 +47,8 @@ pub struct Alert {
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     pub last_seen_at: Timestamp,
     pub close_reason: Option<String>,
+    /// Why Alertmanager does not notify it, or did not when it ended: `silenced`, `inhibited` or `muted`.
+    pub suppressed: Option<String>,
 }
 
 /// An episode with the names of what it belongs to.

@@ -8,7 +8,7 @@ use crate::store::audit::{Entry, kind};
 use crate::store::thresholds::format_duration;
 
 /// What was done; `{}` is what the object was called, where it is not who did it.
-pub const ACTIONS: [(&str, &str); 45] = [
+pub const ACTIONS: [(&str, &str); 47] = [
     ("identity.added", "Linked {} to a single sign-on"),
     ("identity.removed", "Unlinked {} from a single sign-on"),
     ("invitation.accepted", "Accepted the invitation for {}"),
@@ -23,6 +23,8 @@ pub const ACTIONS: [(&str, &str); 45] = [
     ("owner.restored", "Brought owner {} back"),
     ("owner.viewed", "Looked at everything as {} sees it"),
     ("publication.begun", "Published revision {}"),
+    ("quarantine.removed", "Deleted what was not understood: {}"),
+    ("quarantine.replayed", "Read again what was not understood: {}"),
     ("second_factor.blocked", "Blocked {} after too many wrong codes"),
     ("second_factor.codes_renewed", "Made new recovery codes for {}"),
     ("second_factor.disabled", "Switched off the second factor of {}"),
@@ -76,7 +78,7 @@ const fn group(
 }
 
 /// Every kind is in one of them.
-pub const GROUPS: [Group; 7] = [
+pub const GROUPS: [Group; 8] = [
     group("servers", "Servers", true, &["server"]),
     group("thresholds", "Thresholds", true, &["threshold"]),
     group("owners", "Owners", true, &["owner"]),
@@ -84,6 +86,7 @@ pub const GROUPS: [Group; 7] = [
     group("sessions", "Logins", false, &["session", "second_factor", "identity"]),
     group("tokens", "Tokens", false, &["token"]),
     group("publications", "Publications", false, &["publication"]),
+    group("quarantine", "Deliveries", false, &["quarantine"]),
 ];
 
 /// What stands before and after the object's name; nothing after it: the name is not told. An action without

@@ -12,6 +12,8 @@ pub struct AlertRow {
     pub id: i64,
     pub state: State,
     pub open: bool,
+    /// The state is told by another word than the severity.
+    pub apart: bool,
     pub severity: String,
     /// The kind's title, or the alert's name.
     pub rule: String,
@@ -37,12 +39,16 @@ impl AlertRow {
             id: alert.id,
             state: match alert.severity.as_str() {
                 _ if !open => State::new("resolved", "Resolved"),
+                _ if alert.suppressed.is_some() => {
+                    State::new("paused", quiet_word(alert.suppressed.as_deref()))
+                }
                 "critical" => State::new("critical", "Critical"),
                 "warning" => State::new("warning", "Warning"),
                 "" => State::new("warning", "Firing"),
                 other => State::new("warning", other.to_owned()),
             },
             open,
+            apart: !open || alert.suppressed.is_some(),
             severity: alert.severity.clone(),
             rule: rule_title(&alert.rule),
             summary: alert.annotations.get("summary").map(text).unwrap_or_default(),
@@ -57,6 +63,15 @@ impl AlertRow {
     /// Several.
     pub fn all(named: &[Named], zone: &TimeZone) -> Vec<Self> {
         named.iter().map(|one| Self::new(one, zone)).collect()
+    }
+}
+
+/// The word for why an alert is not notified.
+fn quiet_word(why: Option<&str>) -> &'static str {
+    match why {
+        Some("inhibited") => "Inhibited",
+        Some("muted") => "Muted",
+        _ => "Silenced",
     }
 }
 

@@ -1,19 +1,26 @@
 //! The clock: which job, how often. Each job is a plain async function that does one step; what
 //! must run once in a cluster of prommgrs holds an advisory lock.
 
+mod path;
+mod reconcile;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
+pub use self::path::watch_path;
+pub use self::reconcile::{Compared, reconcile};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::error::Result;
 use crate::store::scope::All;
-use crate::store::{alerts, attempts, browsers, health, intake, quarantine, sessions};
+use crate::store::{alerts, attempts, browsers, health, heartbeats, intake, quarantine, sessions};
 
 /// How often Prometheus is asked which servers it reaches.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
+/// How often everybody on the way of alerts is asked about it.
+const PATH_EVERY: Duration = Duration::from_secs(15);
 /// How often what is old is forgotten, and what came meanwhile is adopted.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How often new alerts are made findable by their labels and words.
@@ -23,18 +30,25 @@ const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
 
 /// Works until `stop`.
 pub async fn work(app: App, stop: CancellationToken) {
+    // a long list of Alertmanager's is not to hold up the rest
+    tokio::join!(keep_time(&app, &stop), reconcile::work(&app, &stop));
+}
+
+async fn keep_time(app: &App, stop: &CancellationToken) {
     let mut watch = tokio::time::interval(WATCH_EVERY);
+    let mut path = tokio::time::interval(PATH_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut index = tokio::time::interval(INDEX_EVERY);
-    for clock in [&mut watch, &mut tidy, &mut index] {
+    for clock in [&mut watch, &mut path, &mut tidy, &mut index] {
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
         let (job, done) = tokio::select! {
             () = stop.cancelled() => return,
-            _ = watch.tick() => ("watch", once(&app, self::watch(&app)).await),
-            _ = tidy.tick() => ("tidy", once(&app, self::tidy(&app)).await),
-            _ = index.tick() => ("index", self::index(&app).await),
+            _ = watch.tick() => ("watch", once(app, self::watch(app)).await),
+            _ = path.tick() => ("path", once(app, watch_path(app)).await),
+            _ = tidy.tick() => ("tidy", once(app, self::tidy(app)).await),
+            _ = index.tick() => ("index", self::index(app).await),
         };
         if let Err(error) = done {
             tracing::warn!(job, %error, "a job failed; it will be tried again");
@@ -92,7 +106,8 @@ pub async fn index(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Makes partitions ahead, adopts alerts, forgets what is old: sessions, known browsers, attempts, quarantine.
+/// Makes partitions ahead, adopts alerts, forgets what is old: sessions, known browsers, attempts,
+/// heartbeats, quarantine.
 pub async fn tidy(app: &App) -> Result<()> {
     let all = All::operator();
     let mut db = app.db(all).await?;
@@ -104,6 +119,7 @@ pub async fn tidy(app: &App) -> Result<()> {
     if adopted > 0 {
         tracing::info!(adopted, "alerts found their owner or server");
     }
+    heartbeats::sweep(&mut db, all).await?;
     quarantine::sweep(&mut db, all).await?;
     attempts::sweep(&mut db, all).await?;
     browsers::sweep(&mut db, all).await?;
