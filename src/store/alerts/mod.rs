@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use self::select::{Identity, Order, Reach, Wanted};
 use self::terms::Term;
 pub use self::terms::index;
-pub(super) use self::terms::{adopt, renamed};
+pub(super) use self::terms::{adopt, adopting, renamed};
 use super::Db;
 use super::owners::Owner;
 use super::schema::alerts;

@@ -168,7 +168,16 @@ fn note_words(terms: &mut BTreeSet<String>, text: &str) {
     }
 }
 
-/// Makes alerts that are new findable, some hundreds; returns how many there were. A step of the worker.
+/// Held by who makes alerts findable or gives them to an owner: what is found by must go with them.
+const TERMS_LOCK: i64 = 0x7072_6f6d_6d67_7207;
+
+/// Waits until nobody makes alerts findable, to the end of the transaction.
+pub(in crate::store) async fn adopting(conn: &mut AsyncPgConnection) -> Result<()> {
+    diesel::sql_query(format!("select pg_advisory_xact_lock({TERMS_LOCK})")).execute(conn).await?;
+    Ok(())
+}
+
+/// Makes alerts that are new findable, some hundreds; returns how many of them are now. A step of the worker.
 pub async fn index(db: &mut Db, _: All) -> Result<usize> {
     #[derive(QueryableByName)]
     struct Fresh {
@@ -186,10 +195,11 @@ pub async fn index(db: &mut Db, _: All) -> Result<usize> {
         server: Option<String>,
     }
     db.transaction(async |conn| {
+        adopting(conn).await?;
         let fresh: Vec<Fresh> = diesel::sql_query(
             "select h.cluster_id, h.fingerprint, a.owner_id, a.labels, a.annotations, s.name as server \
-             from (select * from alert_heads where not findable limit $1 for update skip locked) h \
-             left join lateral (select * from alerts a where a.fingerprint = h.fingerprint and a.cluster_id = h.cluster_id limit 1 for share) a on true \
+             from (select * from alert_heads where not findable limit $1) h \
+             left join lateral (select * from alerts a where a.fingerprint = h.fingerprint and a.cluster_id = h.cluster_id limit 1) a on true \
              left join servers s on s.owner_id = a.owner_id and s.id = a.server_id",
         )
         .bind::<Bigint, _>(STEP)
@@ -206,16 +216,18 @@ pub async fn index(db: &mut Db, _: All) -> Result<usize> {
             }
         }
         add(conn, &owners, &terms, &clusters, &fingerprints).await?;
-        diesel::sql_query(
-            "update alert_heads h set findable = true from unnest($1, $2) f(cluster, fingerprint) \
-             where h.cluster_id = f.cluster and h.fingerprint = f.fingerprint",
+        // the intake's are left for the next step: neither waits for the other
+        let done = diesel::sql_query(
+            "update alert_heads set findable = true where (cluster_id, fingerprint) in ( \
+               select h.cluster_id, h.fingerprint from unnest($1, $2) f(cluster, fingerprint) \
+               join alert_heads h on h.cluster_id = f.cluster and h.fingerprint = f.fingerprint for update of h skip locked)",
         )
         .bind::<Array<Integer>, _>(fresh.iter().map(|alert| alert.cluster_id).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(fresh.iter().map(|alert| alert.fingerprint.as_str()).collect::<Vec<_>>())
         .prepared()
         .execute(conn)
         .await?;
-        Ok(fresh.len())
+        Ok(done)
     })
     .await
 }

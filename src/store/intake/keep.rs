@@ -21,6 +21,7 @@ pub(in crate::store) async fn adopt(conn: &mut AsyncPgConnection, owner: Option<
         #[diesel(sql_type = Bigint)]
         owner_id: i64,
     }
+    alerts::adopting(conn).await?;
     let adopted: Vec<Adopted> = diesel::sql_query(
         "with adopted as ( \
            update alerts a set owner_id = o.id from owners o \
