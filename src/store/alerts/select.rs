@@ -333,18 +333,25 @@ impl<'a> Wanted<'a> {
         Ok(rows.into_iter().map(Named::from).collect())
     }
 
-    /// Where many index scans are needed, the newest months come first, and older ones only as long as there is room.
-    async fn some_months_first(&self, db: &mut Db) -> Result<Vec<Named>> {
+    /// Where several index scans are needed, the newest months alone, then more of them, then all.
+    fn newest_months_first(&self) -> impl Iterator<Item = Self> {
         const DAYS: [i64; 2] = [35, 400];
         let newest = self.beyond.map_or_else(Timestamp::now, |(started, _)| started);
-        for days in DAYS.into_iter().filter(|_| self.gathers() > 20 && self.order == Order::Newest) {
-            let since = newest.checked_sub(SignedDuration::from_hours(24 * days)).ok().max(self.since);
-            let rows = Self { since, ..self.clone() }.one_part(db).await?;
+        let some = DAYS.into_iter().filter(|_| self.gathers() > 5 && self.order == Order::Newest);
+        let since = some.map(move |days| newest.checked_sub(SignedDuration::from_hours(24 * days)).ok());
+        since.chain([None]).map(|since| Self { since: since.max(self.since), ..self.clone() })
+    }
+
+    /// The rows of one part: older months are only asked as long as there is room.
+    async fn some_months_first(&self, db: &mut Db) -> Result<Vec<Named>> {
+        let mut rows = Vec::new();
+        for wanted in self.newest_months_first() {
+            rows = wanted.one_part(db).await?;
             if i64::try_from(rows.len()).is_ok_and(|rows| rows >= self.limit) {
-                return Ok(rows);
+                break;
             }
         }
-        self.one_part(db).await
+        Ok(rows)
     }
 
     /// How many rows there are, up to the limit.
@@ -374,13 +381,18 @@ impl<'a> Wanted<'a> {
             id: i64,
         }
         let each = most / i64::try_from(self.gathers().max(1)).unwrap_or(1);
-        let mut statement = Statement::new("select a.started_at, a.id from ");
-        let one = Self { limit: 1, terms: Vec::new(), ..self.clone() };
-        one.source(&mut statement, "a.started_at, a.id", each.max(50));
-        let nearest = if self.order == Order::Newest { Order::Newest } else { Order::Oldest };
-        statement.text(nearest.text()).value::<Bigint, _>(1);
-        let place: Option<Place> = statement.get_result(db.conn()).await.optional()?;
-        Ok(place.map(|place| (place.started_at, place.id)))
+        for one in self.newest_months_first() {
+            let one = Self { limit: 1, terms: Vec::new(), ..one };
+            let mut statement = Statement::new("select a.started_at, a.id from ");
+            one.source(&mut statement, "a.started_at, a.id", each.max(50));
+            statement.text(one.order.text()).value::<Bigint, _>(1);
+            let place: Option<Place> = statement.get_result(db.conn()).await.optional()?;
+            // an owner with fewer rows in these months ends further back
+            if let Some(place) = place {
+                return Ok(Some((place.started_at, place.id)));
+            }
+        }
+        Ok(None)
     }
 }
 
