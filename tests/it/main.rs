@@ -41,6 +41,7 @@ mod publications;
 mod quarantine;
 mod reconcile;
 mod refusals;
+mod retention;
 mod rules_of_episodes;
 mod schema;
 mod second_factors;
