@@ -25,6 +25,7 @@ mod dashboard;
 mod door;
 mod episodes;
 mod faults;
+mod figures;
 mod fuzz;
 mod health;
 mod heartbeat;

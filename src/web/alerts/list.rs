@@ -18,6 +18,12 @@ use crate::store::alerts::{self, Filter, State, Whose};
 use crate::store::{owners, quarantine, servers};
 use crate::web::{AlertRow, Choice, Frame, Look, Pager, When, choices, counted, named_choices, number};
 
+/// What is not empty, for a link.
+fn query(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
 #[derive(Template)]
 #[template(path = "alerts/list.html", blocks = ["rows"])]
 struct AlertsPage {
@@ -38,6 +44,8 @@ struct AlertsPage {
     searched_to: Option<When>,
     pager: Pager,
     quarantined: i64,
+    /// The same as pictures.
+    figures: String,
 }
 
 /// The filters as they stand in the URL.
@@ -162,6 +170,7 @@ pub async fn list(
         rows: AlertRow::all(&found.items, &look.zone),
         searched_to: searched_to.map(|at| When::new(at, &look.zone)),
         pager: Pager::new(&found, "/alerts", &filters.pairs(), count),
+        figures: format!("/alerts/figures?{}", query(&filters.pairs())),
         quarantined: match user.all() {
             Some(all) => quarantine::count(&mut db, all).await?,
             None => 0,

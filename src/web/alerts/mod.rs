@@ -1,5 +1,7 @@
 //! The history of alerts, and one of them.
 
+mod course;
+mod figures;
 mod list;
 mod show;
 
@@ -7,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+pub use self::figures::figures;
 pub use self::list::list;
 pub use self::show::show;
 

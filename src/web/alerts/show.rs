@@ -6,6 +6,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
+use super::course::{Done, Moment, before, starts, strip, timeline};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
@@ -13,7 +14,12 @@ use crate::face::Path;
 use crate::store::alerts;
 use crate::store::mismatches::{self, Mismatch};
 use crate::store::reconcile::{self, Reconciliation};
+use crate::web::chart::{Strip, flaps};
 use crate::web::{AlertRow, Frame, Look, Pair, When, lasted, pairs};
+
+/// Other episodes in the list, and those that the strip and the word on flapping look at.
+const LISTED: usize = 10;
+const LOOKED_AT: i64 = 100;
 
 #[derive(Template)]
 #[template(path = "alerts/show.html", blocks = ["live"])]
@@ -39,6 +45,14 @@ struct AlertPage {
     labels: Vec<Pair>,
     annotations: Vec<Pair>,
     episodes: Vec<AlertRow>,
+    /// What happened, the oldest first.
+    timeline: Vec<Moment>,
+    /// The thirty days up to now, or up to a day after its end.
+    strip: Strip,
+    /// How often it began within a day, where that is often.
+    flaps: Option<usize>,
+    /// What was done in the day before it began, as far as the person may read it.
+    before: Vec<Done>,
 }
 
 /// `GET /alerts/{id}`
@@ -52,7 +66,8 @@ pub async fn show(
     let mut db = app.db(&user).await?;
     let scope = user.scope();
     let named = alerts::find(&mut db, &scope, id).await?;
-    let episodes = alerts::siblings(&mut db, &scope, &named.alert, 10).await?;
+    let siblings = alerts::siblings(&mut db, &scope, &named.alert, LOOKED_AT).await?;
+    let before = before(&mut db, &user, &named.alert, &look).await?;
     let alert = &named.alert;
     let (mut compared, mut mismatch) = (None, None);
     if let Some(all) = user.all() {
@@ -81,7 +96,11 @@ pub async fn show(
         generator: alert.generator_url.clone().filter(|_| user.is_admin()),
         labels: pairs(&alert.labels, &[]),
         annotations: pairs(&alert.annotations, &["summary", "description"]),
-        episodes: AlertRow::all(&episodes, &look.zone),
+        episodes: AlertRow::all(siblings.get(..LISTED).unwrap_or(&siblings), &look.zone),
+        timeline: timeline(alert, &look),
+        strip: strip(alert, &siblings),
+        flaps: flaps(&starts(alert, &siblings)),
+        before,
     };
     look.show(&page, |page| page.as_live().render())
 }
@@ -94,7 +113,7 @@ fn comparison(last: &Reconciliation) -> String {
 }
 
 /// Why an episode ended, in words.
-fn reason(name: &str) -> String {
+pub(super) fn reason(name: &str) -> String {
     match name {
         "resolved" => "Alertmanager said that it is resolved.".into(),
         "resolved_unheard" => "Alertmanager no longer has it, but its message did not arrive. It ended at this time or a little before.".into(),
