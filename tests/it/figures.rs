@@ -105,9 +105,9 @@ async fn a_server_has_its_last_day_as_a_strip() {
     assert_eq!(strip().await, "not known");
     // over lately, but long; open since long; and of this day
     house.happened(web, "cpu_threshold_exceeded", "warning", 10 * DAY, Some(9 * DAY + 300)).await;
-    assert_eq!(strip().await, "warning for about 5 hours");
+    assert_eq!(strip().await, "warning for about 5 h 5 min");
     house.happened(web, "service_down", "critical", 120, Some(60)).await;
-    assert_eq!(strip().await, "critical for about 1 h 5 min, warning for about 5 hours");
+    assert_eq!(strip().await, "critical for about 1 h 5 min, warning for about 5 h 5 min");
     house.happened(web, "mem_threshold_exceeded", "warning", 5 * DAY, None).await;
     assert!(strip().await.ends_with("warning for about 22 h 55 min"), "{}", strip().await);
     assert_eq!(alice.get("/servers").await.expect(200).one("td.day"), strip().await);

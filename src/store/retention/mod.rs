@@ -2,20 +2,20 @@
 //! whole, of others what is over for long enough goes row by row. An episode's time counts from its end, or from
 //! when it was heard of where that was later; what is open stays.
 
+mod months;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 use jiff_diesel::ToDiesel;
 
+pub use self::months::make_partitions;
+use self::months::{Is, Month, is};
 use super::Db;
 use super::scope::All;
 use crate::error::{Error, Result};
 
-/// Months whose partitions are there before they begin.
-const AHEAD: i32 = 3;
 /// Rows that one step deletes.
 const STEP: usize = 5000;
 /// How long what an alert was is known beyond its last episode, at the least: late reports of it come and open nothing.
@@ -23,8 +23,8 @@ const LATE: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Who waits for a lock on the history holds everybody up who comes later, so they give way soon and come again.
 const GIVE_WAY: &str = "set local lock_timeout = '300ms'";
 
-/// Room in each page for new versions of rows, which repeats write.
-const ROOM: &str = "(fillfactor = 85)";
+/// To compile a plan over all months takes seconds, to follow it milliseconds.
+const NO_JIT: &str = "set local jit = off";
 
 /// The last of the alerts that were looked at, by cluster and fingerprint.
 pub type Place = (i32, String);
@@ -36,87 +36,6 @@ pub struct Dropped {
     pub months: Vec<String>,
     /// Somebody was reading or writing for too long; the rest is for another time.
     pub gave_way: bool,
-}
-
-/// A month, its bounds, and the name of its partition.
-struct Month {
-    name: String,
-    from: Timestamp,
-    to: Timestamp,
-}
-
-impl Month {
-    fn of(day: Date) -> Result<Self> {
-        let first = day.first_of_month();
-        let start = |day: Date| day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
-        let next = first.saturating_add(1.month());
-        Ok(Self {
-            name: format!("alerts_{:04}_{:02}", first.year(), first.month()),
-            from: start(first).map_err(Error::internal)?,
-            to: start(next).map_err(Error::internal)?,
-        })
-    }
-
-    /// By the name of its partition; `None`: it is none of ours.
-    fn named(name: &str) -> Option<Self> {
-        let (year, month) = name.strip_prefix("alerts_")?.split_once('_')?;
-        let month = Self::of(Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()?).ok()?;
-        (month.name == name).then_some(month)
-    }
-}
-
-#[derive(QueryableByName)]
-struct Is {
-    #[diesel(sql_type = Bool)]
-    so: bool,
-}
-
-async fn is(conn: &mut AsyncPgConnection, sql: &str, month: &Month) -> Result<bool> {
-    let query = diesel::sql_query(sql)
-        .bind::<Timestamptz, _>(month.from.to_diesel())
-        .bind::<Timestamptz, _>(month.to.to_diesel());
-    Ok(query.get_result::<Is>(conn).await?.so)
-}
-
-/// Makes the partitions of this month and of the next three. A step of the worker.
-pub async fn make_partitions(db: &mut Db, _: All, now: Timestamp) -> Result<()> {
-    let today = now.to_zoned(TimeZone::UTC).date();
-    for n in 0..=AHEAD {
-        let month = Month::of(today.first_of_month().saturating_add(n.months()))?;
-        db.transaction(async |conn| make_partition(conn, &month).await).await?;
-    }
-    Ok(())
-}
-
-/// Makes a partition, with what of its month is in the default one by now. It is reached through its table only: the
-/// policies are there.
-async fn make_partition(conn: &mut AsyncPgConnection, month: &Month) -> Result<()> {
-    let Month { name, from, to } = month;
-    let there: Is = diesel::sql_query("select to_regclass($1) is not null as so")
-        .bind::<Text, _>(name)
-        .get_result(conn)
-        .await?;
-    if there.so {
-        return Ok(());
-    }
-    conn.batch_execute(GIVE_WAY).await?;
-    conn.batch_execute("lock table only alerts in access exclusive mode").await?;
-    let strayed = "select exists(select from alerts where received_at >= $1 and received_at < $2) as so";
-    let values = format!("for values from ('{from}') to ('{to}')");
-    if is(conn, strayed, month).await? {
-        let moved = format!(
-            "create table {name} (like alerts including defaults including constraints) with {ROOM}; \
-             with moved as (delete from alerts where received_at >= '{from}' and received_at < '{to}' returning *) \
-             insert into {name} select * from moved; \
-             alter table alerts attach partition {name} {values}"
-        );
-        conn.batch_execute(&moved).await?;
-    } else {
-        conn.batch_execute(&format!("create table {name} partition of alerts {values} with {ROOM}")).await?;
-    }
-    let walls =
-        format!("alter table {name} enable row level security; alter table {name} force row level security");
-    Ok(conn.batch_execute(&walls).await?)
 }
 
 /// Drops each month of which nothing is to be kept. A step of the worker.
@@ -134,6 +53,7 @@ pub async fn drop_months(db: &mut Db, _: All, default_days: i32, now: Timestamp)
         name: String,
     }
     let mut dropped = Dropped::default();
+    db.conn().batch_execute(NO_JIT).await?;
     let shortest: Shortest = diesel::sql_query(
         "select least(nullif($1, 0), (select min(nullif(history_days, 0)) from owners)) as days",
     )
@@ -194,34 +114,55 @@ async fn drop_month(conn: &mut AsyncPgConnection, month: &Month) -> Result<bool>
 /// and whether there may be more. A step of the worker.
 pub async fn delete_ended(db: &mut Db, _: All, default_days: i32, now: Timestamp) -> Result<(usize, bool)> {
     // owner by owner, so that an index gives the rows
-    let owned = "with gone as ( \
-           select a.id, a.received_at from (select id, coalesce(history_days, $1) as days from owners) o, lateral ( \
-             select a.id, a.received_at from alerts a where a.owner_id = o.id \
-               and a.started_at < $2 - make_interval(days => o.days) and a.ended_at < $2 - make_interval(days => o.days) \
-               and a.received_at < $2 - make_interval(days => o.days) \
-             order by a.started_at, a.id limit $3 for update skip locked) a where o.days > 0 limit $3 \
-         ) delete from alerts a using gone where a.id = gone.id and a.received_at = gone.received_at and a.ended_at is not null";
-    let unassigned = "with gone as ( \
-           select a.id, a.received_at from alerts a where a.owner_id is null and $1 > 0 \
+    let owned = "select a.id, a.received_at from (select id, coalesce(history_days, $1) as days from owners) o, lateral ( \
+           select a.id, a.received_at from alerts a where a.owner_id = o.id \
+             and a.started_at < $2 - make_interval(days => o.days) and a.ended_at < $2 - make_interval(days => o.days) \
+             and a.received_at < $2 - make_interval(days => o.days) \
+           order by a.started_at, a.id limit $3 for update skip locked) a where o.days > 0 limit $3";
+    let unassigned = "select a.id, a.received_at from alerts a where a.owner_id is null and $1 > 0 \
              and a.started_at < $2 - make_interval(days => $1) and a.ended_at < $2 - make_interval(days => $1) \
              and a.received_at < $2 - make_interval(days => $1) \
-           order by a.started_at, a.id limit $3 for update skip locked \
-         ) delete from alerts a using gone where a.id = gone.id and a.received_at = gone.received_at and a.ended_at is not null";
+           order by a.started_at, a.id limit $3 for update skip locked";
     let (mut deleted, mut more) = (0, false);
-    for sql in [owned, unassigned] {
-        let some = db
-            .transaction(async |conn| {
-                let query = diesel::sql_query(sql)
-                    .bind::<Integer, _>(default_days)
-                    .bind::<Timestamptz, _>(now.to_diesel())
-                    .bind::<Bigint, _>(i64::try_from(STEP).unwrap_or(i64::MAX));
-                Ok(query.execute(conn).await?)
-            })
-            .await?;
+    for found in [owned, unassigned] {
+        let some = db.transaction(async |conn| delete_some(conn, found, default_days, now).await).await?;
         deleted += some;
         more |= some == STEP;
     }
     Ok((deleted, more))
+}
+
+async fn delete_some(
+    conn: &mut AsyncPgConnection,
+    found: &str,
+    default_days: i32,
+    now: Timestamp,
+) -> Result<usize> {
+    #[derive(QueryableByName)]
+    struct Key {
+        #[diesel(sql_type = Bigint)]
+        id: i64,
+        #[diesel(sql_type = Timestamptz, deserialize_as = jiff_diesel::Timestamp)]
+        received_at: Timestamp,
+    }
+    conn.batch_execute(NO_JIT).await?;
+    let keys: Vec<Key> = diesel::sql_query(found)
+        .bind::<Integer, _>(default_days)
+        .bind::<Timestamptz, _>(now.to_diesel())
+        .bind::<Bigint, _>(i64::try_from(STEP).unwrap_or(i64::MAX))
+        .load(conn)
+        .await?;
+    let received = || keys.iter().map(|key| key.received_at);
+    let Some((first, last)) = received().min().zip(received().max()) else { return Ok(0) };
+    // by key, and in the months that they are of: joined with the rows found, all would be read
+    let deleted =
+        diesel::sql_query("delete from alerts where id = any($1) and received_at between $2 and $3")
+            .bind::<Array<Bigint>, _>(keys.iter().map(|key| key.id).collect::<Vec<_>>())
+            .bind::<Timestamptz, _>(first.to_diesel())
+            .bind::<Timestamptz, _>(last.to_diesel())
+            .execute(conn)
+            .await?;
+    Ok(deleted)
 }
 
 /// Forgets alerts that have no episode any more and whose last end is long ago, with what they are found by. It looks at
@@ -242,6 +183,7 @@ pub async fn forget_alerts(
         gone: bool,
     }
     let before = now.checked_sub(LATE).map_err(Error::internal)?;
+    db.conn().batch_execute(NO_JIT).await?;
     let (cluster, fingerprint) = place.unwrap_or((i32::MIN, String::new()));
     let heads: Vec<Head> = diesel::sql_query(
         "select h.cluster_id, h.fingerprint, h.open_id is null and coalesce(h.last_end < $3, true) \
@@ -304,6 +246,7 @@ fn ago(now: Timestamp, days: i32) -> Result<Timestamp> {
     now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).map_err(Error::internal)
 }
 
+/// What a lock that is not to be had becomes.
 fn gave_way(error: &Error) -> bool {
-    matches!(error, Error::Internal(error) if error.to_string().contains("lock timeout"))
+    matches!(error, Error::Unavailable(_))
 }
