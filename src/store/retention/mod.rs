@@ -12,8 +12,8 @@ use jiff_diesel::ToDiesel;
 
 pub use self::months::make_partitions;
 use self::months::{Is, Month, is};
-use super::Db;
 use super::scope::All;
+use super::{Db, alerts};
 use crate::error::{Error, Result};
 
 /// Rows that one step deletes.
@@ -185,9 +185,10 @@ pub async fn forget_alerts(
     let before = now.checked_sub(LATE).map_err(Error::internal)?;
     db.conn().batch_execute(NO_JIT).await?;
     let (cluster, fingerprint) = place.unwrap_or((i32::MIN, String::new()));
+    // asked one by one: as a join it would read all of the history
     let heads: Vec<Head> = diesel::sql_query(
         "select h.cluster_id, h.fingerprint, h.open_id is null and coalesce(h.last_end < $3, true) \
-           and not exists(select from alerts a where a.fingerprint = h.fingerprint and a.cluster_id = h.cluster_id) as gone \
+           and (select true from alerts a where a.fingerprint = h.fingerprint and a.cluster_id = h.cluster_id limit 1) is null as gone \
          from (select * from alert_heads where (cluster_id, fingerprint) > ($1, $2) order by cluster_id, fingerprint limit $4) h \
          order by h.cluster_id, h.fingerprint",
     )
@@ -206,10 +207,12 @@ pub async fn forget_alerts(
     }
     db.transaction(async |conn| {
         conn.batch_execute(GIVE_WAY).await?;
+        // nobody gives terms to one that is being forgotten
+        alerts::adopting(conn).await?;
         let gone: Vec<Gone> = diesel::sql_query(
             "delete from alert_heads h using unnest($1, $2) g(cluster, fingerprint) \
              where h.cluster_id = g.cluster and h.fingerprint = g.fingerprint and h.open_id is null and coalesce(h.last_end < $3, true) \
-               and not exists(select from alerts a where a.fingerprint = h.fingerprint and a.cluster_id = h.cluster_id) \
+               and (select true from alerts a where a.fingerprint = h.fingerprint and a.cluster_id = h.cluster_id limit 1) is null \
              returning h.cluster_id, h.fingerprint",
         )
         .bind::<Array<Integer>, _>(&clusters)
@@ -219,7 +222,6 @@ pub async fn forget_alerts(
         .await?;
         let (clusters, fingerprints): (Vec<i32>, Vec<String>) =
             gone.into_iter().map(|gone| (gone.cluster_id, gone.fingerprint)).unzip();
-        // a statement of its own sees the terms that were made while the heads were waited for
         diesel::sql_query(
             "delete from alert_terms t using unnest($1, $2) g(cluster, fingerprint) \
              where t.cluster_id = g.cluster and t.fingerprint = g.fingerprint",
