@@ -150,6 +150,7 @@ pub fn routes() -> Vec<Route> {
         route("/thresholds",                 BOTH, User,    get(thresholds::show).post(thresholds::set)),
         route("/thresholds/reset",           POST, User,    post(thresholds::reset)),
         route("/alerts",                     GET,  User,    get(alerts::list)),
+        route("/alerts/figures",             GET,  User,    get(alerts::figures)),
         route("/alerts/quarantine",          GET,  Admin,   get(quarantine::list)),
         route("/alerts/quarantine/replay",   POST, Admin,   post(quarantine::replay_all)),
         route("/alerts/quarantine/removal",  POST, Admin,   post(quarantine::remove_all)),

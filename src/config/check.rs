@@ -152,6 +152,14 @@ pub(super) fn proxies(setting: &Option<String>, name: &str, invalid: &mut Invali
     networks
 }
 
+pub(super) fn days(setting: &Option<String>, name: &str, invalid: &mut Invalid) -> i32 {
+    let days = given(setting).unwrap_or("400");
+    days.parse().ok().filter(|days| (0..=36_500).contains(days)).unwrap_or_else(|| {
+        invalid.add(name, format!("`{days}` is not a number of days up to 36500"));
+        0
+    })
+}
+
 pub(super) fn number(
     setting: &Option<String>,
     default: usize,

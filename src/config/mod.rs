@@ -14,8 +14,8 @@ use url::Url;
 
 pub use self::check::{Invalid, is_label_name};
 use self::check::{
-    default_data_dir, default_public_url, given, http_url, label, networks, number, proxies, tokens, urls,
-    vault, without_path,
+    days, default_data_dir, default_public_url, given, http_url, label, networks, number, proxies, tokens,
+    urls, vault, without_path,
 };
 pub use self::sso::{Given, Gives, Grant, Sso};
 use crate::vault::Vault;
@@ -95,6 +95,9 @@ pub struct Settings {
     /// What people call the provider [default: single sign-on]
     #[arg(long, env = "PROMMGR_SSO_NAME", global = true, value_name = "NAME")]
     pub sso_name: Option<String>,
+    /// Days for which alerts are kept after their end, where an owner has no number of its own; 0: for ever [default: 400]
+    #[arg(long, env = "PROMMGR_HISTORY_DAYS", global = true, value_name = "DAYS")]
+    pub history_days: Option<String>,
     /// Connections to PostgreSQL at the most [default: 16]
     #[arg(long, env = "PROMMGR_DATABASE_CONNECTIONS", global = true, value_name = "N")]
     pub database_connections: Option<String>,
@@ -110,7 +113,7 @@ pub struct Settings {
 }
 
 /// Every setting's name in the environment and its flag.
-pub const NAMES: [(&str, &str); 24] = [
+pub const NAMES: [(&str, &str); 25] = [
     ("DATABASE_URL", "--database-url"),
     ("PROMMGR_LISTEN", "--listen"),
     ("PROMMGR_DATA_DIR", "--data-dir"),
@@ -131,6 +134,7 @@ pub const NAMES: [(&str, &str); 24] = [
     ("PROMMGR_SSO_GROUPS_CLAIM", "--sso-groups-claim"),
     ("PROMMGR_SSO_ROLES", "--sso-roles"),
     ("PROMMGR_SSO_NAME", "--sso-name"),
+    ("PROMMGR_HISTORY_DAYS", "--history-days"),
     ("PROMMGR_DATABASE_CONNECTIONS", "--database-connections"),
     ("PROMMGR_MAX_CONNECTIONS", "--max-connections"),
     ("PROMMGR_LOG", "--log"),
@@ -189,6 +193,8 @@ pub struct Config {
     pub customer_networks: Vec<IpNet>,
     /// `None`: people log in with a password only.
     pub sso: Option<Sso>,
+    /// Days for which an owner's alerts are kept that has no number of its own; 0: for ever.
+    pub history_days: i32,
     pub database_connections: usize,
     pub max_connections: usize,
     pub log: String,
@@ -268,6 +274,7 @@ impl Config {
                 &mut invalid,
             ),
             sso: sso::sso(settings, &mut invalid),
+            history_days: days(&settings.history_days, "PROMMGR_HISTORY_DAYS", &mut invalid),
             database_connections: number(
                 &settings.database_connections,
                 16,
@@ -308,6 +315,7 @@ mod tests {
             owner_label: Some("job".into()),
             customer_networks: Some("10.0.0.0/99".into()),
             trusted_proxies: Some("10.0.0.1, 0.0.0.0/0".into()),
+            history_days: Some("-1".into()),
             database_connections: Some("1".into()),
             database_url: Some("mysql://x".into()),
             log_format: Some("xml".into()),
@@ -323,6 +331,7 @@ mod tests {
             "PROMMGR_OWNER_LABEL",
             "PROMMGR_CUSTOMER_NETWORKS",
             "PROMMGR_TRUSTED_PROXIES",
+            "PROMMGR_HISTORY_DAYS",
             "PROMMGR_DATABASE_CONNECTIONS",
             "DATABASE_URL",
             "PROMMGR_LOG_FORMAT",

@@ -45,8 +45,12 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
     let by = Actor::program("demo");
     let mut db = app.db(all).await?;
     for (external_id, name, comment) in OWNERS {
-        let input =
-            OwnerInput { name: name.into(), external_id: external_id.into(), comment: comment.into() };
+        let input = OwnerInput {
+            name: name.into(),
+            external_id: external_id.into(),
+            comment: comment.into(),
+            ..OwnerInput::default()
+        };
         owners::create(&mut db, all, input.check()?, &by).await?;
     }
     for (owner, external_id, name, address, port, comment, enabled) in SERVERS {

@@ -19,6 +19,7 @@ pub mod owners;
 pub mod publications;
 pub mod quarantine;
 pub mod reconcile;
+pub mod retention;
 mod schema;
 pub mod scope;
 pub mod second_factors;

@@ -32,6 +32,8 @@ pub struct Owner {
     pub comment: String,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     pub created_at: Timestamp,
+    /// For how many days alerts are kept after their end; 0: for ever; `None`: as the settings say.
+    pub history_days: Option<i32>,
 }
 
 /// An owner as it is typed.
@@ -42,6 +44,8 @@ pub struct OwnerInput {
     /// Empty: one is generated, or the old one stays.
     pub external_id: String,
     pub comment: String,
+    /// Empty: as the settings say.
+    pub history_days: String,
 }
 
 /// An owner's fields, checked.
@@ -50,6 +54,7 @@ pub struct NewOwner {
     name: String,
     external_id: Option<String>,
     comment: String,
+    history_days: Option<i32>,
 }
 
 impl OwnerInput {
@@ -59,9 +64,23 @@ impl OwnerInput {
         let name = check_line(&self.name, 200, &mut fields, "name");
         let external_id = check_external_id(&self.external_id, &mut fields);
         let comment = check_text(&self.comment, &mut fields, "comment");
+        let history_days = check_days(&self.history_days, &mut fields);
         fields.into_result()?;
-        Ok(NewOwner { name, external_id, comment })
+        Ok(NewOwner { name, external_id, comment, history_days })
     }
+}
+
+/// Days up to a hundred years; empty is `None`.
+fn check_days(text: &str, fields: &mut Fields) -> Option<i32> {
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let days = text.parse().ok().filter(|days| (0..=36_500).contains(days));
+    if days.is_none() {
+        fields.add("history_days", "A whole number of days up to 36500, or nothing.");
+    }
+    days
 }
 
 /// A name: one line, not empty, at most `longest` characters.
@@ -224,8 +243,8 @@ pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<HashMap<i64, OwnerC
 }
 
 /// What the audit keeps of an owner.
-fn fields(name: &str, external_id: &str, comment: &str) -> serde_json::Value {
-    json!({"name": name, "external_id": external_id, "comment": comment})
+fn fields(name: &str, external_id: &str, comment: &str, history_days: Option<i32>) -> serde_json::Value {
+    json!({"name": name, "external_id": external_id, "comment": comment, "history_days": history_days})
 }
 
 const TAKEN: &[(&str, &str, &str)] =
@@ -240,6 +259,7 @@ pub async fn create(db: &mut Db, _: All, new: NewOwner, by: &Actor) -> Result<i6
                 owners::external_id.eq(&external_id),
                 owners::name.eq(&new.name),
                 owners::comment.eq(&new.comment),
+                owners::history_days.eq(new.history_days),
             ))
             .returning(owners::id)
             .get_result::<i64>(conn)
@@ -247,7 +267,7 @@ pub async fn create(db: &mut Db, _: All, new: NewOwner, by: &Actor) -> Result<i6
         let id = on_constraint(inserted, TAKEN)?;
         super::intake::adopt(conn, Some(id)).await?;
         note(conn, by, Some(id), format!("Owner {} added", new.name)).await?;
-        let fields = fields(&new.name, &external_id, &new.comment);
+        let fields = fields(&new.name, &external_id, &new.comment, new.history_days);
         audit::note(conn, by, Event::new("owner.added", &new.name).owner(id).id(id).made(fields)).await?;
         Ok(id)
     })
@@ -269,6 +289,7 @@ pub async fn update(db: &mut Db, _: All, id: i64, new: NewOwner, by: &Actor) -> 
                 owners::name.eq(&new.name),
                 owners::comment.eq(&new.comment),
                 owners::external_id.eq(&external_id),
+                owners::history_days.eq(new.history_days),
                 owners::updated_at.eq(diesel::dsl::now),
             ))
             .execute(conn)
@@ -280,8 +301,8 @@ pub async fn update(db: &mut Db, _: All, id: i64, new: NewOwner, by: &Actor) -> 
                 format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
             note(conn, by, Some(id), summary).await?;
         }
-        let before = fields(&old.name, &old.external_id, &old.comment);
-        let after = fields(&new.name, &external_id, &new.comment);
+        let before = fields(&old.name, &old.external_id, &old.comment, old.history_days);
+        let after = fields(&new.name, &external_id, &new.comment, new.history_days);
         audit::note(conn, by, Event::new("owner.changed", &new.name).owner(id).id(id).changed(before, after))
             .await
     })
@@ -298,7 +319,7 @@ pub async fn note_look(db: &mut Db, _: All, owner: &Owner, by: &Actor) -> Result
 /// more. Its alerts stay. Returns its name.
 pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
     db.transaction(async |conn| {
-        let Owner { name, external_id, comment, .. } =
+        let Owner { name, external_id, comment, history_days, .. } =
             diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
                 .set((
                     owners::removed_at.eq(super::now().nullable()),
@@ -309,7 +330,7 @@ pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> 
                 .await?;
         note(conn, by, Some(id), format!("Owner {name} removed")).await?;
         let event = Event::new("owner.removed", &name).owner(id).id(id);
-        audit::note(conn, by, event.gone(fields(&name, &external_id, &comment))).await?;
+        audit::note(conn, by, event.gone(fields(&name, &external_id, &comment, history_days))).await?;
         Ok(name)
     })
     .await

@@ -113,6 +113,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         removed_at -> Nullable<Timestamptz>,
+        history_days -> Nullable<Int4>,
     }
 }
 

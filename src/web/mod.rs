@@ -5,6 +5,7 @@ pub mod account;
 pub mod alerts;
 pub mod assets;
 pub mod audit;
+mod chart;
 mod csv;
 pub mod dashboard;
 mod fault;

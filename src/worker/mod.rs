@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::store::retention::{self, Place};
 use crate::store::scope::All;
 use crate::store::{alerts, attempts, browsers, health, heartbeats, intake, quarantine, sessions};
 
@@ -25,6 +26,10 @@ const PATH_EVERY: Duration = Duration::from_secs(15);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How often new alerts are made findable by their labels and words.
 const INDEX_EVERY: Duration = Duration::from_secs(2);
+/// How often what is over for long enough is taken out of the history.
+const RETAIN_EVERY: Duration = Duration::from_secs(300);
+/// Steps of deleting at a time: other jobs wait meanwhile.
+const RETAIN_STEPS: usize = 20;
 /// Held by the instance that works.
 const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
 
@@ -39,7 +44,9 @@ async fn keep_time(app: &App, stop: &CancellationToken) {
     let mut path = tokio::time::interval(PATH_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut index = tokio::time::interval(INDEX_EVERY);
-    for clock in [&mut watch, &mut path, &mut tidy, &mut index] {
+    let mut retain = tokio::time::interval(RETAIN_EVERY);
+    let mut place = None;
+    for clock in [&mut watch, &mut path, &mut tidy, &mut index, &mut retain] {
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
@@ -48,6 +55,7 @@ async fn keep_time(app: &App, stop: &CancellationToken) {
             _ = watch.tick() => ("watch", once(app, self::watch(app)).await),
             _ = path.tick() => ("path", once(app, watch_path(app)).await),
             _ = tidy.tick() => ("tidy", once(app, self::tidy(app)).await),
+            _ = retain.tick() => ("retain", once(app, self::retain(app, &mut place, Timestamp::now())).await),
             _ = index.tick() => ("index", self::index(app).await),
         };
         if let Err(error) = done {
@@ -111,7 +119,7 @@ pub async fn index(app: &App) -> Result<()> {
 pub async fn tidy(app: &App) -> Result<()> {
     let all = All::operator();
     let mut db = app.db(all).await?;
-    if let Err(error) = intake::make_partitions(&mut db, all, Timestamp::now()).await {
+    if let Err(error) = retention::make_partitions(&mut db, all, Timestamp::now()).await {
         // the default partition takes the rows meanwhile
         tracing::warn!(%error, "a month's partition could not be made");
     }
@@ -124,5 +132,30 @@ pub async fn tidy(app: &App) -> Result<()> {
     attempts::sweep(&mut db, all).await?;
     browsers::sweep(&mut db, all).await?;
     sessions::sweep(app.store()).await?;
+    Ok(())
+}
+
+/// Takes out of the history what is over for long enough, and forgets alerts that have no episode any more: some thousands
+/// after `place`, which moves on.
+pub async fn retain(app: &App, place: &mut Option<Place>, now: Timestamp) -> Result<()> {
+    let all = All::operator();
+    let days = app.config().history_days;
+    let mut db = app.db(all).await?;
+    let dropped = retention::drop_months(&mut db, all, days, now).await?;
+    if !dropped.months.is_empty() {
+        tracing::info!(months = ?dropped.months, "months of the history are over and gone");
+    }
+    let mut deleted = 0;
+    for _ in 0..RETAIN_STEPS {
+        let (some, more) = retention::delete_ended(&mut db, all, days, now).await?;
+        deleted += some;
+        if !more {
+            break;
+        }
+    }
+    if deleted > 0 {
+        tracing::info!(deleted, "alerts are over for long enough and gone");
+    }
+    *place = retention::forget_alerts(&mut db, all, now, place.take()).await?;
     Ok(())
 }

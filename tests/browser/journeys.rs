@@ -528,6 +528,7 @@ pub async fn every_page(world: &World) {
             "alerts-filtered",
             &format!("/alerts?state=open&severity=warning&server={server_id}&from=2026-01-01"),
         ),
+        ("figures", "/alerts/figures"),
         ("alert-open", &open),
         ("alert-closed", &closed),
         ("quarantine", "/alerts/quarantine"),

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, mpsc};
 use prommgr::password;
 use prommgr::store::embedded::{self, Options};
 use prommgr::store::scope::All;
-use prommgr::store::{Store, intake};
+use prommgr::store::{Store, retention};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_postgres::{Client, NoTls};
 
@@ -48,7 +48,7 @@ impl Cluster {
                 let store = Store::new(&embedded.url(), 2).unwrap();
                 store.migrate().await.unwrap();
                 let mut db = store.db(All::operator()).await.unwrap();
-                intake::make_partitions(&mut db, All::operator(), jiff::Timestamp::now()).await.unwrap();
+                retention::make_partitions(&mut db, All::operator(), jiff::Timestamp::now()).await.unwrap();
                 drop((db, store));
                 let hash = password::hash(PASSWORD.into()).await.unwrap();
                 let admin = connect(&embedded.url_of("postgres")).await;

@@ -168,7 +168,7 @@ const OPERATORS: [(&str, usize); 12] = [
     ("serve.rs", 1),
     ("web/sso/identity.rs", 1),
     ("web/sso/mod.rs", 1),
-    ("worker/mod.rs", 3),
+    ("worker/mod.rs", 4),
     ("worker/path.rs", 1),
     ("worker/reconcile.rs", 1),
 ];

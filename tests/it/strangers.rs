@@ -142,6 +142,8 @@ pub fn entries() -> Vec<Entry> {
         entry("GET",  "/alerts",                   "/alerts",                         &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts",                   "/alerts?owner={owner}",           &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts",                   "/alerts?server={server}",         &[],     read),
+        entry("GET",  "/alerts/figures",           "/alerts/figures",                 &[],     [Login, It, It, It, It]),
+        entry("GET",  "/alerts/figures",           "/alerts/figures?server={server}", &[],     read),
         entry("GET",  "/alerts/quarantine",        "/alerts/quarantine",              &[],     admins),
         entry("GET",  "/alerts/{id}",              "/alerts/{alert}",                 &[],     read),
         entry("GET",  "/publications",             "/publications",                   &[],     admins),

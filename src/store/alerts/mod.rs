@@ -1,5 +1,6 @@
 //! The history of alerts: one row an episode.
 
+pub mod figures;
 mod select;
 mod terms;
 
@@ -46,6 +47,9 @@ pub struct Alert {
     pub ended_at: Option<Timestamp>,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     pub last_seen_at: Timestamp,
+    /// When it was first heard of.
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub received_at: Timestamp,
     pub close_reason: Option<String>,
     /// Why Alertmanager does not notify it, or did not when it ended: `silenced`, `inhibited` or `muted`.
     pub suppressed: Option<String>,

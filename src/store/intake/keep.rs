@@ -1,10 +1,8 @@
-//! What keeps the history in order beside the intake: alerts find owners that came later, and each month has
-//! its partition.
+//! What keeps the history in order beside the intake: alerts find owners that came later.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Bigint, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use jiff::Timestamp;
 
 use crate::error::Result;
 use crate::store::scope::All;
@@ -53,43 +51,4 @@ pub(in crate::store) async fn adopt(conn: &mut AsyncPgConnection, owner: Option<
 /// Adopts what came in while its owner or server was being made. A step of the worker.
 pub async fn adopt_all(db: &mut Db, _: All) -> Result<usize> {
     db.transaction(async |conn| adopt(conn, None).await).await
-}
-
-/// Makes a partition. It is reached through its table only: the policies are there.
-async fn make_partition(conn: &mut AsyncPgConnection, name: &str, from: &str, to: &str) -> Result<()> {
-    #[derive(QueryableByName)]
-    struct There {
-        #[diesel(sql_type = diesel::sql_types::Bool)]
-        there: bool,
-    }
-    let there: There = diesel::sql_query("select to_regclass($1) is not null as there")
-        .bind::<Text, _>(name)
-        .get_result(conn)
-        .await?;
-    if there.there {
-        return Ok(());
-    }
-    for sql in [
-        format!(
-            "create table if not exists {name} partition of alerts for values from ('{from} 00:00:00+00') to ('{to} 00:00:00+00') with (fillfactor = 85)"
-        ),
-        format!("alter table {name} enable row level security"),
-        format!("alter table {name} force row level security"),
-    ] {
-        diesel::sql_query(sql).execute(conn).await?;
-    }
-    Ok(())
-}
-
-/// Makes the month partitions of the history for this month and the next two. A step of the worker.
-pub async fn make_partitions(db: &mut Db, _: All, now: Timestamp) -> Result<()> {
-    let mut month = now.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
-    for _ in 0..3 {
-        let next = month.saturating_add(jiff::ToSpan::month(1));
-        let name = format!("alerts_{:04}_{:02}", month.year(), month.month());
-        db.transaction(async |conn| make_partition(conn, &name, &month.to_string(), &next.to_string()).await)
-            .await?;
-        month = next;
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ mod report;
 mod writer;
 
 pub(super) use self::keep::adopt;
-pub use self::keep::{adopt_all, make_partitions};
+pub use self::keep::adopt_all;
 pub use self::queue::{Admission, Intake};
 pub use self::report::{Bad, Json, Outcome, Report};
 

@@ -13,8 +13,9 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 pub use self::files::{csv, json};
+pub(super) use self::words::around;
 pub use self::words::{ACTIONS, GROUPS, Group};
-use self::words::{Change, around, changes, page_of};
+use self::words::{Change, changes, page_of};
 use super::alerts::{MOST_COUNTED, day};
 use super::{Choice, Field, Frame, Link, Look, Pager, When, choices, counted, named_choices, number};
 use crate::app::App;

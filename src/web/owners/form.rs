@@ -23,10 +23,13 @@ struct OwnerForm {
     name: Field,
     external_id: Field,
     comment: Field,
+    history_days: Field,
+    /// For how long alerts are kept where it is empty.
+    kept: String,
 }
 
 impl OwnerForm {
-    fn new(frame: Frame, stored: Option<&Owner>, typed: OwnerInput, fields: &Fields) -> Self {
+    fn new(app: &App, frame: Frame, stored: Option<&Owner>, typed: OwnerInput, fields: &Fields) -> Self {
         Self {
             frame,
             id: stored.map(|owner| owner.id),
@@ -34,6 +37,8 @@ impl OwnerForm {
             name: Field::new(typed.name, fields, "name"),
             external_id: Field::new(typed.external_id, fields, "external_id"),
             comment: Field::new(typed.comment, fields, "comment"),
+            history_days: Field::new(typed.history_days, fields, "history_days"),
+            kept: super::kept(None, app.config().history_days),
         }
     }
 }
@@ -46,7 +51,7 @@ pub async fn new(
     look: Look,
 ) -> Result<Response> {
     let frame = look.frame(&mut app.db(admin.all()).await?, &admin.0, &session).await?;
-    look.page(StatusCode::OK, &OwnerForm::new(frame, None, OwnerInput::default(), &Fields::default()))
+    look.page(StatusCode::OK, &OwnerForm::new(&app, frame, None, OwnerInput::default(), &Fields::default()))
 }
 
 /// `POST /owners`
@@ -66,7 +71,7 @@ pub async fn create(
         }
         Err(Error::Invalid(fields)) => {
             let frame = look.frame(&mut db, &admin.0, &session).await?;
-            look.page(StatusCode::UNPROCESSABLE_ENTITY, &OwnerForm::new(frame, None, typed, &fields))
+            look.page(StatusCode::UNPROCESSABLE_ENTITY, &OwnerForm::new(&app, frame, None, typed, &fields))
         }
         Err(error) => Err(error),
     }
@@ -86,9 +91,10 @@ pub async fn edit(
         name: owner.name.clone(),
         external_id: owner.external_id.clone(),
         comment: owner.comment.clone(),
+        history_days: owner.history_days.map(|days| days.to_string()).unwrap_or_default(),
     };
     let frame = look.frame(&mut db, &admin.0, &session).await?;
-    look.page(StatusCode::OK, &OwnerForm::new(frame, Some(&owner), typed, &Fields::default()))
+    look.page(StatusCode::OK, &OwnerForm::new(&app, frame, Some(&owner), typed, &Fields::default()))
 }
 
 /// `POST /owners/{id}`
@@ -111,7 +117,10 @@ pub async fn update(
         }
         Err(Error::Invalid(fields)) => {
             let frame = look.frame(&mut db, &admin.0, &session).await?;
-            look.page(StatusCode::UNPROCESSABLE_ENTITY, &OwnerForm::new(frame, Some(&owner), typed, &fields))
+            look.page(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &OwnerForm::new(&app, frame, Some(&owner), typed, &fields),
+            )
         }
         Err(error) => Err(error),
     }

@@ -33,6 +33,15 @@ struct OwnersPage {
     pager: Pager,
 }
 
+/// For how long alerts are kept, in words.
+fn kept(own: Option<i32>, default_days: i32) -> String {
+    match own.unwrap_or(default_days) {
+        0 => "for ever".into(),
+        1 => "for a day".into(),
+        days => format!("for {days} days"),
+    }
+}
+
 struct OwnerRow {
     id: i64,
     state: State,

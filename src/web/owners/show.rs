@@ -29,6 +29,8 @@ struct OwnerPage {
     external_id: String,
     comment: String,
     created: When,
+    /// For how long alerts are kept.
+    kept: String,
     counts: ServerCounts,
     open: Vec<AlertRow>,
     last: Vec<AlertRow>,
@@ -65,6 +67,7 @@ pub async fn show(
         members,
         frame: look.frame(&mut db, &user, &session).await?,
         id: owner.id,
+        kept: super::kept(owner.history_days, app.config().history_days),
         created: When::new(owner.created_at, &look.zone),
         name: owner.name,
         external_id: owner.external_id,

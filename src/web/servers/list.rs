@@ -4,16 +4,20 @@ use askama::Template;
 use axum::extract::State as AppState;
 use axum::http::Uri;
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::Deserialize;
 use tower_sessions::Session;
 
+use super::{day, day_before};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Query;
 use crate::page::At;
+use crate::store::alerts::figures;
 use crate::store::health;
 use crate::store::servers::{self, Filter, Listed};
+use crate::web::chart::Strip;
 use crate::web::owners::options;
 use crate::web::{Choice, Frame, Link, Look, Pager, State, all_of, choices, named_choices};
 
@@ -39,6 +43,8 @@ struct ServersPage {
 struct ServerRow {
     id: i64,
     state: State,
+    /// The last 24 hours.
+    day: Strip,
     name: String,
     address: String,
     owner: Link,
@@ -70,6 +76,9 @@ pub async fn list(
     let mut db = app.db(&user).await?;
     let scope = user.scope();
     let found = servers::list(&mut db, &scope, &filter, &at).await?;
+    let ids: Vec<i64> = found.items.iter().map(|listed| listed.server.id).collect();
+    let now = Timestamp::now();
+    let mut fired = figures::of_servers(&mut db, &scope, &ids, day_before(now)).await?;
     let fresh = health::fresh(&mut db).await?;
     let owners =
         if user.sees_several() { options(&mut db, &scope, &filter.owner).await? } else { Vec::new() };
@@ -83,16 +92,25 @@ pub async fn list(
         states: choices(STATES, &filter.state),
         filtered: query.iter().any(|(_, value)| !value.trim().is_empty()),
         pager: Pager::new(&found, "/servers", &query, all_of(&found, "server")),
-        rows: found.items.into_iter().map(|listed| row(listed, &user, fresh)).collect(),
+        rows: found
+            .items
+            .into_iter()
+            .map(|listed| {
+                let fired = fired.remove(&listed.server.id).unwrap_or_default();
+                let day = day(&listed.server, listed.up.filter(|_| fresh), &fired, now);
+                row(listed, day, &user, fresh)
+            })
+            .collect(),
         q: filter.q,
     };
     look.show(&page, |page| page.as_rows().render())
 }
 
-fn row(listed: Listed, user: &User, fresh: bool) -> ServerRow {
+fn row(listed: Listed, day: Strip, user: &User, fresh: bool) -> ServerRow {
     let Listed { server, owner_name, up, alerts } = listed;
     ServerRow {
         id: server.id,
+        day,
         state: State::of_server(server.enabled, up, alerts, fresh),
         address: server.endpoint(),
         owner: Link { href: format!("/owners/{}", server.owner_id), text: owner_name },

@@ -6,18 +6,41 @@ mod show;
 
 use axum::extract::State;
 use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tower_sessions::Session;
 
 pub use self::form::{create, edit, new, update};
 pub use self::list::list;
 pub use self::show::show;
+use super::chart::{Like, Span, Strip};
 use super::{Flash, go, local};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::face::{Form, Path};
-use crate::store::servers;
+use crate::store::alerts::figures::Shown;
+use crate::store::servers::{self, Server};
+
+fn day_before(now: Timestamp) -> Timestamp {
+    now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now)
+}
+
+/// The last 24 hours of a server: what fired; no alert only where Prometheus watches it, and since it was added.
+fn day(server: &Server, up: Option<bool>, fired: &[Shown], now: Timestamp) -> Strip {
+    let watched = (server.enabled && up == Some(true)).then_some(Span {
+        from: server.created_at,
+        to: now,
+        like: Like::Ok,
+    });
+    let fired = fired.iter().map(|shown| Span {
+        from: shown.started_at,
+        to: shown.ended_at.unwrap_or(now),
+        like: Like::firing(&shown.severity),
+    });
+    let spans: Vec<Span> = fired.chain(watched).collect();
+    Strip::new(day_before(now), now, &spans, Like::Unknown)
+}
 
 /// `POST /servers/{id}/removal`
 pub async fn remove(

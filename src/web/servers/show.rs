@@ -3,17 +3,20 @@
 use askama::Template;
 use axum::extract::State as AppState;
 use axum::response::Response;
+use jiff::Timestamp;
 use tower_sessions::Session;
 
+use super::{day, day_before};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Path;
-use crate::store::alerts::{self, Named};
+use crate::store::alerts::{self, Named, figures};
 use crate::store::owners::{self, Owner};
 use crate::store::servers::{self, OpenAlerts, Server};
 use crate::store::thresholds::{self, Effective, Layer, Place, format_duration, limit_in_words};
 use crate::store::{health, publications};
+use crate::web::chart::Strip;
 use crate::web::owners::{LAST, OPEN};
 use crate::web::thresholds::{path, source};
 use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
@@ -38,6 +41,8 @@ struct ServerPage {
     created: When,
     state: State,
     state_text: String,
+    /// The last 24 hours.
+    day: Strip,
     open: Vec<AlertRow>,
     last: Vec<AlertRow>,
     thresholds: Vec<EffectiveRow>,
@@ -78,6 +83,8 @@ pub async fn show(
         published: publications::last_at(&mut db).await?.is_some_and(|at| at >= server.created_at),
         publishes: user.is_admin(),
     };
+    let now = Timestamp::now();
+    let fired = figures::of_servers(&mut db, &scope, &[server.id], day_before(now)).await?;
     let effective = thresholds::effective(&mut db, Place::Server(&server)).await?;
     let page = ServerPage {
         frame: look.frame(&mut db, &user, &session).await?,
@@ -91,6 +98,12 @@ pub async fn show(
         created: When::new(server.created_at, &look.zone),
         state: State::of_server(server.enabled, known.up, counted(&open), known.fresh),
         state_text: known.in_words(&server),
+        day: day(
+            &server,
+            known.up.filter(|_| known.fresh),
+            fired.get(&server.id).map_or(&[], Vec::as_slice),
+            now,
+        ),
         open: AlertRow::all(&open, &look.zone),
         last: AlertRow::all(&last, &look.zone),
         thresholds: effective.iter().map(|one| row(one, &owner, &server)).collect(),

@@ -1,0 +1,1 @@
+alter table owners drop column history_days;
