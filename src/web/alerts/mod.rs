@@ -1,0 +1,21 @@
+//! The history of alerts, and one of them.
+
+mod list;
+mod show;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+pub use self::list::list;
+pub use self::show::show;
+
+/// A list is counted up to here.
+pub(super) const MOST_COUNTED: i64 = 10_000;
+
+/// Midnight at the beginning of a day, or of one some days later; `None` for what is no day.
+pub(super) fn day(text: &str, later: i32, zone: &TimeZone) -> Option<Timestamp> {
+    let date: Date = text.trim().parse().ok()?;
+    let date = date.checked_add(later.days()).ok()?;
+    Some(date.to_zoned(zone.clone()).ok()?.timestamp())
+}

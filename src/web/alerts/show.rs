@@ -1,0 +1,119 @@
+//! One alert, with all that is known of it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use tower_sessions::Session;
+
+use crate::app::App;
+use crate::auth::User;
+use crate::error::Result;
+use crate::face::Path;
+use crate::store::alerts;
+use crate::store::mismatches::{self, Mismatch};
+use crate::store::reconcile::{self, Reconciliation};
+use crate::web::{AlertRow, Frame, Look, Pair, When, lasted, pairs};
+
+#[derive(Template)]
+#[template(path = "alerts/show.html", blocks = ["live"])]
+struct AlertPage {
+    frame: Frame,
+    show_owner: bool,
+    row: AlertRow,
+    rule_key: String,
+    description: String,
+    ended: Option<When>,
+    last_seen: When,
+    close_reason: Option<String>,
+    /// Why nobody is told of it, while it is open.
+    quiet: Option<&'static str>,
+    /// For admins: how the history was last compared with Alertmanager.
+    compared: Option<String>,
+    /// For admins: whose the server is that the labels name, where the owner label names another.
+    mismatch: Option<Mismatch>,
+    /// The owner label as it came, when no owner has it.
+    owner_label: Option<String>,
+    fingerprint: String,
+    generator: Option<String>,
+    labels: Vec<Pair>,
+    annotations: Vec<Pair>,
+    episodes: Vec<AlertRow>,
+}
+
+/// `GET /alerts/{id}`
+pub async fn show(
+    State(app): State<App>,
+    user: User,
+    session: Session,
+    look: Look,
+    Path(id): Path<i64>,
+) -> Result<Response> {
+    let mut db = app.db(&user).await?;
+    let scope = user.scope();
+    let named = alerts::find(&mut db, &scope, id).await?;
+    let episodes = alerts::siblings(&mut db, &scope, &named.alert, 10).await?;
+    let alert = &named.alert;
+    let (mut compared, mut mismatch) = (None, None);
+    if let Some(all) = user.all() {
+        compared = reconcile::last(&mut db, all, alert.cluster_id).await?.map(|last| comparison(&last));
+        mismatch = mismatches::of(&mut db, all, alert).await?;
+    }
+    let page = AlertPage {
+        frame: look.frame(&mut db, &user, &session).await?,
+        show_owner: user.sees_several(),
+        row: AlertRow::new(&named, &look.zone),
+        rule_key: alert.rule.clone(),
+        description: alert
+            .annotations
+            .get("description")
+            .and_then(|text| text.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        ended: alert.ended_at.map(|at| When::new(at, &look.zone)),
+        last_seen: When::new(alert.last_seen_at, &look.zone),
+        close_reason: alert.close_reason.as_deref().map(reason),
+        quiet: alert.suppressed.as_deref().filter(|_| alert.ended_at.is_none()).map(quiet),
+        compared,
+        mismatch,
+        owner_label: alert.owner_external_id.clone().filter(|_| named.owner.is_none()),
+        fingerprint: alert.fingerprint.clone(),
+        generator: alert.generator_url.clone().filter(|_| user.is_admin()),
+        labels: pairs(&alert.labels, &[]),
+        annotations: pairs(&alert.annotations, &["summary", "description"]),
+        episodes: AlertRow::all(&episodes, &look.zone),
+    };
+    look.show(&page, |page| page.as_live().render())
+}
+
+/// How long ago the history was compared with Alertmanager, and why not since.
+fn comparison(last: &Reconciliation) -> String {
+    let ago = |at: Timestamp| lasted((Timestamp::now().as_second() - at.as_second()).max(0));
+    let when = last.began_at.map_or("never".into(), |at| format!("{} ago", ago(at)));
+    if last.error.is_empty() { when } else { format!("{when}; not since, because {}", last.error) }
+}
+
+/// Why an episode ended, in words.
+fn reason(name: &str) -> String {
+    match name {
+        "resolved" => "Alertmanager said that it is resolved.".into(),
+        "resolved_unheard" => "Alertmanager no longer has it, but its message did not arrive. It ended at this time or a little before.".into(),
+        "silenced" => "It ended while it was silenced, so Alertmanager told no exact time.".into(),
+        "inhibited" => "It ended while a worse alert inhibited it, so Alertmanager told no exact time.".into(),
+        "muted" => "It ended in a time when it is muted, so Alertmanager told no exact time.".into(),
+        "forgotten" => "Alertmanager was started again and no longer knows it.".into(),
+        "server_removed" => "Its server was removed.".into(),
+        "rule_changed" => "Its threshold was changed and published shortly before.".into(),
+        "prometheus_down" => "Prometheus did not answer when it ended. Alertmanager takes what it hears no more of for resolved, so whether it was is not known.".into(),
+        other => other.to_owned(),
+    }
+}
+
+/// Why an open episode is told to nobody, in words.
+fn quiet(name: &str) -> &'static str {
+    match name {
+        "inhibited" => "A worse alert of the same server is open, so nobody is told of this one.",
+        "muted" => "It is muted at this time, so nobody is told of it.",
+        _ => "A silence covers it, so nobody is told of it.",
+    }
+}
