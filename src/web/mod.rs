@@ -8,6 +8,7 @@ pub mod audit;
 mod csv;
 pub mod dashboard;
 mod fault;
+mod files;
 mod frame;
 mod heartbeat;
 pub mod join;

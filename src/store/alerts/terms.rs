@@ -256,10 +256,7 @@ pub(in crate::store) async fn renamed(
 }
 
 /// What unassigned alerts are found by goes with them to their owners: (cluster, fingerprint, owner).
-pub(in crate::store) async fn adopt(
-    conn: &mut AsyncPgConnection,
-    adopted: &[(i32, String, i64)],
-) -> Result<()> {
+pub(super) async fn adopt(conn: &mut AsyncPgConnection, adopted: &[(i32, String, i64)]) -> Result<()> {
     diesel::sql_query(
         "update alert_terms t set owner_id = a.owner from unnest($1, $2, $3) a(cluster, fingerprint, owner) \
          where t.cluster_id = a.cluster and t.fingerprint = a.fingerprint and t.owner_id = 0",

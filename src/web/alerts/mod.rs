@@ -1,13 +1,21 @@
 //! The history of alerts, and one of them.
 
+mod files;
+mod filters;
+mod handling;
 mod list;
+mod live;
 mod show;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+pub use self::files::{csv, json};
+pub use self::filters::Filters;
+pub use self::handling::{acknowledge, erase, unacknowledge, write};
 pub use self::list::list;
+pub use self::live::live;
 pub use self::show::show;
 
 /// A list is counted up to here.

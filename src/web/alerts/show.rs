@@ -6,18 +6,19 @@ use axum::response::Response;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
+use super::handling::Handling;
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Path;
-use crate::store::alerts;
 use crate::store::mismatches::{self, Mismatch};
 use crate::store::reconcile::{self, Reconciliation};
-use crate::web::{AlertRow, Frame, Look, Pair, When, lasted, pairs};
+use crate::store::{Db, alerts};
+use crate::web::{AlertRow, Field, Frame, Look, Pair, When, lasted, pairs};
 
 #[derive(Template)]
 #[template(path = "alerts/show.html", blocks = ["live"])]
-struct AlertPage {
+pub(super) struct AlertPage {
     frame: Frame,
     show_owner: bool,
     row: AlertRow,
@@ -39,6 +40,7 @@ struct AlertPage {
     labels: Vec<Pair>,
     annotations: Vec<Pair>,
     episodes: Vec<AlertRow>,
+    handling: Handling,
 }
 
 /// `GET /alerts/{id}`
@@ -50,17 +52,31 @@ pub async fn show(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let mut db = app.db(&user).await?;
+    let page = page(&mut db, &user, &session, &look, id, Field::default()).await?;
+    look.show(&page, |page| page.as_live().render())
+}
+
+/// The page of an alert, with the note that is being written.
+pub(super) async fn page(
+    db: &mut Db,
+    user: &User,
+    session: &Session,
+    look: &Look,
+    id: i64,
+    note: Field,
+) -> Result<AlertPage> {
     let scope = user.scope();
-    let named = alerts::find(&mut db, &scope, id).await?;
-    let episodes = alerts::siblings(&mut db, &scope, &named.alert, 10).await?;
+    let named = alerts::find(db, &scope, id).await?;
+    let episodes = alerts::siblings(db, &scope, &named.alert, 10).await?;
     let alert = &named.alert;
     let (mut compared, mut mismatch) = (None, None);
     if let Some(all) = user.all() {
-        compared = reconcile::last(&mut db, all, alert.cluster_id).await?.map(|last| comparison(&last));
-        mismatch = mismatches::of(&mut db, all, alert).await?;
+        compared = reconcile::last(db, all, alert.cluster_id).await?.map(|last| comparison(&last));
+        mismatch = mismatches::of(db, all, alert).await?;
     }
-    let page = AlertPage {
-        frame: look.frame(&mut db, &user, &session).await?,
+    Ok(AlertPage {
+        frame: look.frame(db, user, session).await?,
+        handling: Handling::of(db, user, look, &named, note).await?,
         show_owner: user.sees_several(),
         row: AlertRow::new(&named, &look.zone),
         rule_key: alert.rule.clone(),
@@ -82,8 +98,7 @@ pub async fn show(
         labels: pairs(&alert.labels, &[]),
         annotations: pairs(&alert.annotations, &["summary", "description"]),
         episodes: AlertRow::all(&episodes, &look.zone),
-    };
-    look.show(&page, |page| page.as_live().render())
+    })
 }
 
 /// How long ago the history was compared with Alertmanager, and why not since.
