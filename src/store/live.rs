@@ -9,12 +9,12 @@ use futures_util::StreamExt;
 
 use super::Store;
 use super::connect::connect;
+use super::intake::CHANNEL;
 use super::scope::{All, Scope};
 use crate::error::{Error, Result};
 
-/// Said with a commit: the ids of the owners whose alerts changed, by commas, or `*` when they are many;
-/// changes of alerts that nobody owns name none.
-const CHANNEL: &str = "prommgr_alerts";
+/// Owners that are named at once; PostgreSQL takes 8,000 bytes.
+const MOST_NAMED: usize = 300;
 
 /// Whose alerts changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,17 +43,17 @@ impl Changed {
     }
 }
 
-/// Tells, with the commit, that alerts of an owner changed; `None`: an unassigned one.
-pub(super) async fn tell(conn: &mut AsyncPgConnection, owner: Option<i64>) -> Result<()> {
-    notify(conn, owner.map(|id| id.to_string()).unwrap_or_default()).await
-}
-
-/// Tells, with the commit, that alerts of many changed.
-pub(super) async fn tell_all(conn: &mut AsyncPgConnection) -> Result<()> {
-    notify(conn, "*".into()).await
-}
-
-async fn notify(conn: &mut AsyncPgConnection, text: String) -> Result<()> {
+/// Tells, with the commit, that alerts of these owners changed; `None`: unassigned ones.
+pub(super) async fn tell(
+    conn: &mut AsyncPgConnection,
+    owners: impl IntoIterator<Item = Option<i64>>,
+) -> Result<()> {
+    let owners: HashSet<i64> = owners.into_iter().flatten().collect();
+    let text = if owners.len() > MOST_NAMED {
+        "*".to_owned()
+    } else {
+        owners.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
+    };
     diesel::sql_query("select pg_notify($1, $2)")
         .bind::<Text, _>(CHANNEL)
         .bind::<Text, _>(text)

@@ -561,6 +561,8 @@ pub async fn every_page(world: &World) {
             "alerts-filtered",
             &format!("/alerts?state=open&severity=warning&server={server_id}&from=2026-01-01"),
         ),
+        ("alerts-by-server", "/alerts?group=server"),
+        ("alerts-known", "/alerts?q=mountpoint%3D/srv/90"),
         ("alert-open", &open),
         ("alert-closed", &closed),
         ("quarantine", "/alerts/quarantine"),

@@ -9,6 +9,7 @@ use prommgr::app::App;
 use prommgr::live::MOST;
 use prommgr::router::router;
 use prommgr::store::scope::All;
+use prommgr::worker;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -27,6 +28,10 @@ struct Heard {
 impl Heard {
     /// What the list is like at the next event; `None`: the stream has ended.
     async fn next(&mut self) -> Option<String> {
+        tokio::time::timeout(PATIENCE, self.read()).await.expect("nothing was heard")
+    }
+
+    async fn read(&mut self) -> Option<String> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -37,7 +42,7 @@ impl Heard {
                 }
                 continue;
             }
-            let piece = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("nothing was heard")?;
+            let piece = self.body.next().await?;
             self.text += std::str::from_utf8(&piece.unwrap()).unwrap();
         }
     }
@@ -113,6 +118,8 @@ async fn a_list_hears_of_what_its_filters_leave() {
     assert_eq!(all.next().await, Some(shown(&alice, "/alerts").await));
     assert_eq!(unknown.next().await, Some(shown(&alice, "/alerts?state=unacknowledged").await));
     house.told(&[alert("1").ended("10:20")]).await;
+    // by its labels it is found a little later
+    worker::index(&house.app).await.unwrap();
     assert_eq!(closed.next().await, Some(shown(&alice, "/alerts?state=closed&severity=critical").await));
 }
 

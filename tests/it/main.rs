@@ -27,6 +27,7 @@ mod door;
 mod episodes;
 mod faults;
 mod fuzz;
+mod groups;
 mod handling;
 mod health;
 mod heartbeat;

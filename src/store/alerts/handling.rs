@@ -106,7 +106,7 @@ impl Writable<Named> {
 
     async fn note(&self, conn: &mut AsyncPgConnection, by: &Actor, event: Event<'_>) -> Result<()> {
         audit::note(conn, by, event.owner(self.alert.owner_id).id(self.alert.id)).await?;
-        live::tell(conn, self.alert.owner_id).await
+        live::tell(conn, [self.alert.owner_id]).await
     }
 
     /// Notes that somebody knows of it; `false` when somebody did before.

@@ -1,5 +1,6 @@
 //! The history of alerts: one row an episode.
 
+mod groups;
 mod handling;
 mod select;
 mod terms;
@@ -11,17 +12,18 @@ use diesel::sql_types::{Array, Bigint};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 
+pub use self::groups::{By, Group, Groups, MOST as MOST_GROUPS, groups};
 pub use self::handling::{NewNote, Note, Said, find_rw, notes, sweep};
 use self::select::{Identity, Order, Reach, Wanted};
 use self::terms::Term;
 pub use self::terms::index;
 pub(super) use self::terms::{adopting, renamed};
-use super::Db;
 use super::owners::Owner;
 use super::schema::alerts;
 use super::scope::Scope;
 use super::servers::Server;
 use super::statement::Statement;
+use super::{Db, live};
 use crate::error::{Error, Result};
 use crate::page::{At, Page, SIZE, Seek};
 
@@ -121,6 +123,13 @@ pub struct Found {
     pub page: Page<Named>,
     /// Only episodes back to this start were looked through; the next page goes on there.
     pub searched_to: Option<Timestamp>,
+}
+
+impl Found {
+    /// Of what was not looked for.
+    pub fn none() -> Self {
+        Self { page: Page { items: Vec::new(), prev: None, next: None }, searched_to: None }
+    }
 }
 
 /// Episodes, the newest start first.
@@ -226,7 +235,8 @@ pub async fn existing(db: &mut Db, scope: &Scope, ids: Vec<i64>) -> Result<HashS
 /// What belongs to unassigned alerts goes with them to their owners: (cluster, fingerprint, owner).
 pub(super) async fn adopt(conn: &mut AsyncPgConnection, adopted: &[(i32, String, i64)]) -> Result<()> {
     terms::adopt(conn, adopted).await?;
-    handling::adopt(conn).await
+    handling::adopt(conn).await?;
+    live::tell(conn, adopted.iter().map(|(.., owner)| Some(*owner))).await
 }
 
 /// Open episodes, critical ones first, then the longest; at most `limit`.

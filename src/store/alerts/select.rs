@@ -62,7 +62,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Newest => " order by a.started_at desc, a.id desc limit ",
             Self::Oldest => " order by a.started_at, a.id limit ",
@@ -285,7 +285,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The parts of what is wanted, in its order.
-    fn parts(&self) -> Vec<Vec<Self>> {
+    pub(super) fn parts(&self) -> Vec<Vec<Self>> {
         if self.filter.from.is_none() {
             return vec![vec![self.clone()]];
         }

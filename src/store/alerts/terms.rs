@@ -11,9 +11,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::select::{Identity, Reach};
 use crate::error::Result;
-use crate::store::Db;
 use crate::store::scope::All;
 use crate::store::statement::{Prepare, Statement};
+use crate::store::{Db, live};
 
 /// Bytes of a term that count.
 const LONGEST: usize = 200;
@@ -227,6 +227,10 @@ pub async fn index(db: &mut Db, _: All) -> Result<usize> {
         .prepared()
         .execute(conn)
         .await?;
+        if !fresh.is_empty() {
+            // lists that search did not find them when they came
+            live::tell(conn, fresh.iter().map(|alert| alert.owner_id)).await?;
+        }
         Ok(done)
     })
     .await

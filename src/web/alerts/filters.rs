@@ -8,7 +8,7 @@ use crate::page::At;
 use crate::store::alerts::{Filter, State, Whose};
 
 /// The filters as they stand in the URL.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Filters {
     pub(super) q: String,
@@ -23,6 +23,8 @@ pub struct Filters {
     /// Days in the person's zone, both included, as 2026-11-22.
     pub(super) from: String,
     pub(super) to: String,
+    /// `server`, `rule`, or each alert by itself.
+    pub(super) group: String,
     pub(super) after: Option<String>,
     pub(super) before: Option<String>,
 }
@@ -88,5 +90,12 @@ impl Filters {
         let query = query.finish();
         let and = if query.is_empty() { "" } else { "&" };
         (format!("?{query}"), format!("?{query}{and}seen="))
+    }
+
+    /// The list of what these filters leave, narrowed by one more.
+    pub(super) fn narrowed(&self, filter: &str, value: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let others = self.pairs().into_iter().filter(|(name, value)| *name != filter && !value.is_empty());
+        format!("/alerts?{}", query.extend_pairs(others).append_pair(filter, value).finish())
     }
 }

@@ -5,6 +5,7 @@ use axum::extract::State as AppState;
 use axum::response::Response;
 use tower_sessions::Session;
 
+use super::groups::GroupsTable;
 use super::live::digest;
 use super::{Filters, MOST_COUNTED};
 use crate::app::App;
@@ -26,6 +27,9 @@ struct AlertsPage {
     rules: Vec<Choice>,
     severities: Vec<Choice>,
     owners: Vec<Choice>,
+    group: Vec<Choice>,
+    /// In place of the rows.
+    groups: Option<GroupsTable>,
     /// The server that the list is narrowed to.
     server: Option<Choice>,
     from: String,
@@ -63,8 +67,11 @@ pub async fn list(
     let mut db = app.db(&user).await?;
     let scope = user.scope();
     let filter = filters.filter(&look.zone);
-    let alerts::Found { page: found, searched_to } =
-        alerts::list(&mut db, &scope, &filter, &filters.at()).await?;
+    let groups = GroupsTable::of(&mut db, &user, &filters, &look.zone).await?;
+    let alerts::Found { page: found, searched_to } = match &groups {
+        Some(_) => alerts::Found::none(),
+        None => alerts::list(&mut db, &scope, &filter, &filters.at()).await?,
+    };
     let rows = AlertRow::all(&found.items, &look.zone);
     let (page_query, live_query) = filters.of_page();
     let whole = found.prev.is_none() && found.next.is_none();
@@ -118,6 +125,11 @@ pub async fn list(
             &filters.severity,
         ),
         owners: owner_choices,
+        group: choices(
+            [("", "Each by itself"), ("server", "By server"), ("rule", "By alert")],
+            &filters.group,
+        ),
+        groups,
         server: server.map(|server| Choice {
             value: server.id.to_string(),
             label: server.name,

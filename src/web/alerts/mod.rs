@@ -2,6 +2,7 @@
 
 mod files;
 mod filters;
+mod groups;
 mod handling;
 mod list;
 mod live;
