@@ -156,6 +156,8 @@ async fn pages(db: &Client, size: i64) -> Vec<(&'static str, String)> {
         ("a text that few have", "/alerts?q=server-7-3".to_owned()),
         ("a text that many have", "/alerts?q=disk-3+much".to_owned()),
         ("a text that nobody has", "/alerts?q=nowhere".to_owned()),
+        ("by server", "/alerts?group=server".to_owned()),
+        ("by rule", "/alerts?group=rule".to_owned()),
     ]
 }
 

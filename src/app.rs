@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use crate::alertmanager;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::live::Live;
 use crate::prometheus::Publisher;
 use crate::sso::Provider;
 use crate::store::intake::Intake;
@@ -25,6 +26,7 @@ struct Inner {
     sso: Option<Provider>,
     alertmanagers: Vec<alertmanager::client::Client>,
     reconcile: Notify,
+    live: Live,
 }
 
 impl App {
@@ -32,6 +34,8 @@ impl App {
     pub fn new(config: Config, store: Store) -> Result<Self> {
         let publisher = Publisher::new(&config, store.clone())?;
         let sso = Provider::new(&config);
+        // the other half is for pages
+        let live = Live::new((config.max_connections / 2).max(1));
         let alertmanagers =
             config.alertmanager.iter().map(|url| alertmanager::client::Client::new(url.clone()));
         let alertmanagers = alertmanagers.collect::<Result<_, _>>().map_err(Error::internal)?;
@@ -43,6 +47,7 @@ impl App {
             sso,
             alertmanagers,
             reconcile: Notify::new(),
+            live,
         })))
     }
 
@@ -94,6 +99,11 @@ impl App {
     /// Resolves when somebody asks for a reconciliation, or has since it last resolved.
     pub async fn reconciliation_wanted(&self) {
         self.0.reconcile.notified().await;
+    }
+
+    /// News for pages that are open.
+    pub fn live(&self) -> &Live {
+        &self.0.live
     }
 
     /// The labels that only prommgr sets: the owner's and the server's.

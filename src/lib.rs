@@ -23,6 +23,8 @@ pub mod error;
 pub mod face;
 /// Children that cannot outlive us.
 pub mod leash;
+/// News for pages that are open.
+pub mod live;
 /// Keyset pages and their cursors.
 pub mod page;
 /// argon2id, off the async threads, on memory that is used again.

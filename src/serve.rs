@@ -180,6 +180,8 @@ pub async fn run(ready: Ready, stop: CancellationToken) -> Result<()> {
     let Ready { app, listener, mut database, .. } = ready;
     let connections = app.config().max_connections;
     let working = tokio::spawn(worker::work(app.clone(), stop.clone()));
+    let live = app.live().clone().listen(app.store().clone(), All::operator(), stop.clone());
+    let listening = tokio::spawn(live);
     let serving = server::serve(listener, router::router(app.clone()), connections, stop.clone());
     tokio::pin!(serving);
     let died = tokio::select! {
@@ -191,6 +193,7 @@ pub async fn run(ready: Ready, stop: CancellationToken) -> Result<()> {
         serving.await;
     }
     working.await?;
+    listening.await?;
     // what came in is stored before the database goes
     app.intake().close().await;
     drop(app);

@@ -112,6 +112,24 @@
   });
   window.addEventListener("pageshow", () => document.querySelectorAll("[aria-busy]").forEach((busy) => busy.removeAttribute("aria-busy")));
 
+  // What is new in a list comes by itself while somebody looks at it: a stream says that there is something, and the
+  // list asks for its rows. A hidden tab has none, as browsers allow few connections.
+  let stream = null, heard = "";
+  const listen = () => {
+    const list = document.querySelector("[data-live]");
+    const url = document.hidden ? "" : list?.dataset.live ?? "";
+    if (url === heard) return;
+    stream?.close();
+    heard = url;
+    stream = url ? new EventSource(url + list.dataset.seen) : null;
+    stream?.addEventListener("message", () => document.querySelector("[data-live]")?.dispatchEvent(new Event("news")));
+    stream?.addEventListener("error", ({ target }) => target.readyState === EventSource.CLOSED && setTimeout(() => { if (target === stream) { heard = ""; listen(); } }, 60000));
+  };
+  listen();
+  for (const event of ["visibilitychange", "htmx:after:swap"]) document.addEventListener(event, listen);
+  window.addEventListener("pageshow", listen);
+  window.addEventListener("pagehide", () => { stream?.close(); heard = ""; });
+
   // htmx: hidden tabs do not poll, empty filters stay out of the URL, failures are said.
   document.addEventListener("htmx:config:request", (event) => {
     const { ctx } = event.detail;

@@ -8,6 +8,7 @@ mod session;
 mod token;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
@@ -29,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::peer::ClientAddress;
 use crate::store::changes::Actor;
 use crate::store::scope::{All, Scope, Writing};
-use crate::store::sessions::USER_KEY;
+use crate::store::sessions::{Sessions, USER_KEY};
 use crate::store::users::{self, Identity};
 
 /// Somebody signed in.
@@ -74,6 +75,15 @@ impl User {
         }
         self.view = Some(view);
         self
+    }
+
+    /// Whether what this person may see, and as whom, is what another may: the same one at another time.
+    pub fn may_as(&self, other: &Self) -> bool {
+        let rights = |user: &Self| {
+            let who = &user.who;
+            (who.id, who.admin, who.sees.clone(), who.manages.clone(), user.read_only)
+        };
+        rights(self) == rights(other)
     }
 
     /// The person's id.
@@ -244,17 +254,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = App::from_ref(state);
         let session = session(parts, state).await?;
-        let id: Option<i64> = session.get(USER_KEY).await.map_err(unavailable)?;
-        let Some(id) = id else {
-            return Err(Error::Unauthorized);
-        };
-        if session::is_over(&session).await? {
-            return Err(Error::Unauthorized);
-        }
-        let user = User::with_id(&app, id, address_of(parts, &app)).await?;
-        if session::is_loose(&session, &user.who.bond).await? {
-            return Err(Error::Unauthorized);
-        }
+        let user = signed_in(&app, &session, address_of(parts, &app)).await?;
         let now = Timestamp::now().as_second();
         let seen: i64 = session.get(SEEN_KEY).await.map_err(unavailable)?.unwrap_or(0);
         if now - seen > SEEN_EVERY {
@@ -264,6 +264,24 @@ where
         parts.extensions.insert(Zone(user.who.time_zone.clone()));
         Ok(Self(user))
     }
+}
+
+/// Whose session it is, whatever they are looking at. `Unauthorized` when it is nobody's, or over.
+async fn signed_in(app: &App, session: &Session, from: Option<IpAddr>) -> Result<User> {
+    let id: Option<i64> = session.get(USER_KEY).await.map_err(unavailable)?;
+    let id = id.ok_or(Error::Unauthorized)?;
+    if session::is_over(session).await? {
+        return Err(Error::Unauthorized);
+    }
+    let user = User::with_id(app, id, from).await?;
+    if session::is_loose(session, &user.who.bond).await? { Err(Error::Unauthorized) } else { Ok(user) }
+}
+
+/// The person of a session as it is by now, for an answer that lasts. It keeps no session alive.
+pub async fn still(app: &App, session: &Session) -> Result<User> {
+    let now = Session::new(session.id(), Arc::new(Sessions(app.store().clone())), None);
+    let user = signed_in(app, &now, None).await?;
+    Ok(user.looking(looked_at(&now).await?))
 }
 
 impl<S> FromRequestParts<S> for Admin

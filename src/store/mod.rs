@@ -14,6 +14,7 @@ pub mod health;
 pub mod heartbeats;
 pub mod identities;
 pub mod intake;
+pub mod live;
 pub mod mismatches;
 pub mod owners;
 pub mod publications;

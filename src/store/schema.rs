@@ -357,6 +357,32 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    acknowledgements (alert_id, received_at) {
+        alert_id -> Int8,
+        received_at -> Timestamptz,
+        owner_id -> Nullable<Int8>,
+        user_id -> Nullable<Int8>,
+        user_name -> Text,
+        staff -> Bool,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    alert_notes (id) {
+        id -> Int8,
+        alert_id -> Int8,
+        received_at -> Timestamptz,
+        owner_id -> Nullable<Int8>,
+        user_id -> Nullable<Int8>,
+        user_name -> Text,
+        staff -> Bool,
+        at -> Timestamptz,
+        text -> Text,
+    }
+}
+
 diesel::joinable!(alerts -> owners (owner_id));
 diesel::joinable!(alerts -> servers (server_id));
 diesel::joinable!(audit -> owners (owner_id));

@@ -9,6 +9,7 @@ mod chart;
 mod csv;
 pub mod dashboard;
 mod fault;
+mod files;
 mod frame;
 mod heartbeat;
 pub mod join;

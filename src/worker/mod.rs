@@ -127,6 +127,7 @@ pub async fn tidy(app: &App) -> Result<()> {
     if adopted > 0 {
         tracing::info!(adopted, "alerts found their owner or server");
     }
+    alerts::sweep(&mut db, all).await?;
     heartbeats::sweep(&mut db, all).await?;
     quarantine::sweep(&mut db, all).await?;
     attempts::sweep(&mut db, all).await?;

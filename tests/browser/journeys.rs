@@ -185,6 +185,8 @@ pub async fn alerts(world: &World) {
     browser.go("/alerts").await;
     browser.says("No alerts so far").await;
     assert_eq!(world.deliver(delivery()).await, 200);
+    // they come by themselves
+    browser.says("120 alerts").await;
     assert_eq!(world.deliver("{ this is not JSON".into()).await, 400);
     browser.reload().await;
     browser.says("120 alerts").await;
@@ -217,6 +219,37 @@ pub async fn alerts(world: &World) {
     browser.press_in("main", "web-1").await;
     browser.at_one_of("/servers").await;
     browser.says("Wrong now").await;
+    quiet(browser, &[]).await;
+}
+
+/// What is new comes into the list while somebody reads it, who keeps their place; somebody else's acknowledgement too.
+pub async fn live(world: &World) {
+    let browser = &world.browser;
+    browser.go("/alerts?q=mountpoint%3D/srv/90").await;
+    browser.count("tbody tr", 1).await;
+    let page =
+        browser.script("return document.querySelector('a.through').getAttribute('href')", json!([])).await;
+    browser.go("/alerts").await;
+    browser.count("tbody tr", 50).await;
+    let keep = "window.row = document.querySelectorAll('tbody a.through')[30]; row.scrollIntoView({ block: 'center' }); row.focus(); \
+        window.place = row.getBoundingClientRect().top; getSelection().selectAllChildren(row)";
+    browser.drawn(keep).await;
+    let now = jiff::Timestamp::now().to_string();
+    let new = delivery().replacen("/srv/0", "/srv/new", 2).replacen(
+        r#""startsAt":""#,
+        &format!(r#""startsAt":"{now}","was":""#),
+        1,
+    );
+    assert_eq!(world.deliver(new).await, 200);
+    browser.says("Disk /srv/new will fill up").await;
+    browser.holds("document.activeElement === window.row && row.isConnected").await;
+    browser.holds("getSelection().toString() === row.textContent").await;
+    browser.holds("Math.abs(row.getBoundingClientRect().top - window.place) < 2").await;
+    let acknowledgement =
+        format!("fetch('{}/acknowledgement', {{ method: 'POST' }})", page.as_str().unwrap());
+    browser.go("/alerts?q=mountpoint%3D/srv/90").await;
+    browser.drawn(&acknowledgement).await;
+    browser.count("tr.known", 1).await;
     quiet(browser, &[]).await;
 }
 
@@ -529,6 +562,8 @@ pub async fn every_page(world: &World) {
             &format!("/alerts?state=open&severity=warning&server={server_id}&from=2026-01-01"),
         ),
         ("figures", "/alerts/figures"),
+        ("alerts-by-server", "/alerts?group=server"),
+        ("alerts-known", "/alerts?q=mountpoint%3D/srv/90"),
         ("alert-open", &open),
         ("alert-closed", &closed),
         ("quarantine", "/alerts/quarantine"),

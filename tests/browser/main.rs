@@ -129,7 +129,7 @@ async fn journeys() {
         ($($journey:ident)*) => { async { $( world.walk(stringify!($journey), journeys::$journey(&world)).await; )* } };
     }
     let journeys = walk! {
-        first_admin first_steps bad_form remove_and_undo search_as_you_type alerts thresholds theme keys phone
+        first_admin first_steps bad_form remove_and_undo search_as_you_type alerts live thresholds theme keys phone
         people second_factor plain_http single_sign_on without_scripts account every_page
     };
     let walked = AssertUnwindSafe(journeys).catch_unwind().await;

@@ -113,7 +113,10 @@ async fn each_reads_what_was_done_to_what_they_manage() {
     let page = house.charlie().get("/audit?owner=101").await.expect(200);
     assert!(said(&page).is_empty() && !page.has("select[name=owner]") && !page.text.contains("Nordwind"));
     assert_eq!(page.one(".empty .title"), "Nothing found");
-    assert_eq!(page.options("group"), ["Everything", "Servers", "Thresholds", "Owners", "Users and members"]);
+    assert_eq!(
+        page.options("group"),
+        ["Everything", "Alerts", "Servers", "Thresholds", "Owners", "Users and members"]
+    );
     // bob manages one and sees another
     house.db.execute("insert into memberships (user_id, owner_id, role) select id, 102, 'manager' from users where name = 'bob'", &[]).await.unwrap();
     let page = house.bob().get("/audit").await.expect(200);

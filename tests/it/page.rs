@@ -15,6 +15,9 @@ pub struct Page {
 impl Page {
     pub async fn read(what: String, response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
+        // one that does not end by itself is read by whom it concerns
+        let endless = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let body = if endless { Body::empty() } else { body };
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Self { what, status: parts.status.as_u16(), headers: parts.headers, text }

@@ -10,13 +10,15 @@ use crate::house::House;
 use crate::strangers::Scene;
 
 /// Every table that has rows of tenants, of the staff or of people, with the owner's column where it has one.
-const TENANTS: [(&str, &str); 7] = [
+const TENANTS: [(&str, &str); 9] = [
     ("owners", "id"),
     ("memberships", "owner_id"),
     ("servers", "owner_id"),
     ("server_health", "owner_id"),
     ("thresholds", "owner_id"),
     ("alerts", "owner_id"),
+    ("acknowledgements", "owner_id"),
+    ("alert_notes", "owner_id"),
     ("pending_changes", "owner_id"),
 ];
 /// Without rows of anybody.
@@ -70,6 +72,7 @@ async fn a_query_that_forgot_its_scope_finds_only_what_is_the_persons() {
 async fn every_table_has_the_wall_and_it_holds() {
     let scene = Scene::new().await;
     let house = &scene.house;
+    house.alice().post(&format!("/alerts/{}/acknowledgement", scene.alert), &[]).await.leads_to();
     let tables = house.column("select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and not relispartition order by 1").await;
     let bare = house.column("select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and not (relrowsecurity and relforcerowsecurity) order by 1").await;
     assert_eq!(bare, OPEN, "a table without row-level security: whose are its rows?");

@@ -54,7 +54,7 @@ pub struct Entry {
     pub root: Gets,
 }
 
-/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{kept}` (in quarantine), `{link}` (an invitation), people by
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{kept}` (in quarantine), `{link}` (an invitation), people by
 /// name and `{secret}` are filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
 /// alice's. Where programs ask, the cast presents tokens.
 #[rustfmt::skip]
@@ -144,8 +144,15 @@ pub fn entries() -> Vec<Entry> {
         entry("GET",  "/alerts",                   "/alerts?server={server}",         &[],     read),
         entry("GET",  "/alerts/figures",           "/alerts/figures",                 &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts/figures",           "/alerts/figures?server={server}", &[],     read),
+        entry("GET",  "/alerts.csv",               "/alerts.csv",                     &[],     [Login, It, It, It, It]),
+        entry("GET",  "/alerts.json",              "/alerts.json",                    &[],     [Login, It, It, It, It]),
+        entry("GET",  "/alerts/live",              "/alerts/live",                    &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts/quarantine",        "/alerts/quarantine",              &[],     admins),
         entry("GET",  "/alerts/{id}",              "/alerts/{alert}",                 &[],     read),
+        entry("POST", "/alerts/{id}/acknowledgement", "/alerts/{alert}/acknowledgement", &[],  people),
+        entry("POST", "/alerts/{id}/acknowledgement/removal", "/alerts/{alert}/acknowledgement/removal", &[], people),
+        entry("POST", "/alerts/{id}/notes",        "/alerts/{alert}/notes",           &[("text", "nord-note")], people),
+        entry("POST", "/alerts/{id}/notes/{note}/removal", "/alerts/{alert}/notes/{note}/removal", &[], [Login, Nothing, No, Done, Nothing]),
         entry("GET",  "/publications",             "/publications",                   &[],     admins),
         entry("GET",  "/publications/{id}",        "/publications/{publication}",     &[],     admins),
         // a viewer has no audit: what their colleagues did is no row that they may see and not change
@@ -182,7 +189,7 @@ pub fn entries() -> Vec<Entry> {
 }
 
 /// What only Nordwind's people may read.
-pub const SECRETS: [&str; 10] = [
+pub const SECRETS: [&str; 12] = [
     "Nordwind",
     "nord-web",
     "nord-old",
@@ -193,6 +200,8 @@ pub const SECRETS: [&str; 10] = [
     "nord-deploy",
     "all nord-light is gone",
     "nord-newcomer",
+    "nord-note",
+    "nord-remark",
 ];
 
 /// What is Nordwind's, and what the staff see of it.
@@ -203,6 +212,8 @@ pub struct Scene {
     pub alert: String,
     publication: String,
     kept: String,
+    /// Of alice, at the alert.
+    note: String,
     /// An invitation.
     link: String,
     /// Name and id of each.
@@ -230,6 +241,9 @@ impl Scene {
         }
         house.db.batch_execute("insert into publications (user_name, revision, state, servers, reason) values ('root', 'x', 'failed', 1, 'nord-web')").await.unwrap();
         let alert = house.column("select id::text from alerts").await.remove(0);
+        house.db.batch_execute("insert into alert_notes (alert_id, received_at, owner_id, user_id, user_name, staff, text) \
+            select a.id, received_at, owner_id, u.id, u.name, false, 'nord-remark' from alerts a, users u where u.name = 'alice'").await.unwrap();
+        let note = house.column("select id::text from alert_notes").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
         let kept = house.column("select id::text from quarantine").await.remove(0);
         house.db.batch_execute(
@@ -255,7 +269,7 @@ impl Scene {
         secrets.insert("astray", house.token("root", "astray", true, Some(house.suedstern)).await);
         secrets.insert("reads", house.token("root", "reads", false, None).await);
         let handle = handle[0].clone();
-        Self { server, gone, alert, publication, kept, link, people, handle, token, secrets, house }
+        Self { server, gone, alert, publication, note, kept, link, people, handle, token, secrets, house }
     }
 
     fn path(&self, entry: &Entry) -> String {
@@ -265,6 +279,7 @@ impl Scene {
             .replace("{server}", &self.server.to_string())
             .replace("{gone}", &self.gone.to_string())
             .replace("{alert}", &self.alert)
+            .replace("{note}", &self.note)
             .replace("{publication}", &self.publication)
             .replace("{kept}", &self.kept)
             .replace("{handle}", &self.handle)
@@ -451,6 +466,7 @@ async fn a_door_takes_no_other_methods() {
                 .replace("{user}", "1")
                 .replace("{owner}", "1")
                 .replace("{link}", "1")
+                .replace("{note}", "1")
                 .replace("{handle}", "x");
             let request =
                 Request::builder().method(method.clone()).uri(&path).body(body::Body::empty()).unwrap();

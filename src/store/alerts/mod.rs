@@ -1,26 +1,30 @@
 //! The history of alerts: one row an episode.
 
 pub mod figures;
+mod groups;
+mod handling;
 mod select;
 mod terms;
 
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::Bigint;
-use diesel_async::RunQueryDsl;
+use diesel::sql_types::{Array, Bigint};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 
+pub use self::groups::{By, Group, Groups, MOST as MOST_GROUPS, groups};
+pub use self::handling::{NewNote, Note, Said, find_rw, notes, sweep};
 use self::select::{Identity, Order, Reach, Wanted};
 use self::terms::Term;
 pub use self::terms::index;
-pub(super) use self::terms::{adopt, adopting, renamed};
-use super::Db;
+pub(super) use self::terms::{adopting, renamed};
 use super::owners::Owner;
 use super::schema::alerts;
 use super::scope::Scope;
 use super::servers::Server;
 use super::statement::Statement;
+use super::{Db, live};
 use crate::error::{Error, Result};
 use crate::page::{At, Page, SIZE, Seek};
 
@@ -63,6 +67,8 @@ pub struct Named {
     pub owner: Option<Name>,
     /// `None`: no server of ours.
     pub server: Option<Name>,
+    /// Somebody said that they know of it.
+    pub acknowledged: Option<Said>,
 }
 
 /// What an owner or a server is called.
@@ -80,6 +86,8 @@ pub enum State {
     #[default]
     All,
     Open,
+    /// Open, and nobody said that they know of it.
+    Unacknowledged,
     Closed,
 }
 
@@ -121,6 +129,13 @@ pub struct Found {
     pub searched_to: Option<Timestamp>,
 }
 
+impl Found {
+    /// Of what was not looked for.
+    pub fn none() -> Self {
+        Self { page: Page { items: Vec::new(), prev: None, next: None }, searched_to: None }
+    }
+}
+
 /// Episodes, the newest start first.
 pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Found> {
     let seek = at.seek::<(Timestamp, i64)>();
@@ -129,17 +144,45 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
         Seek::After(key) => (Order::Newest, Some(*key)),
         Seek::Before(key) => (Order::Oldest, Some(*key)),
     };
-    let reach = Reach::of(scope, filter.owner);
-    let wanted = Wanted { beyond, ..Wanted::new(reach, filter, order, SIZE as i64 + 1) };
-    let wanted = narrowed(db, wanted).await?;
-    let edge = wanted.within;
-    let rows = wanted.rows(db).await?;
+    let (rows, edge) = walk(db, scope, filter, order, beyond, SIZE as i64 + 1).await?;
     let full = rows.len() > SIZE;
     let page = Page::new(rows, &seek, |named| (named.alert.started_at, named.alert.id));
     Ok(match edge {
         Some(edge) if !full => Found { page: page.up_to(&seek, edge), searched_to: Some(edge.0) },
         _ => Found { page, searched_to: None },
     })
+}
+
+/// Where an episode stands in the order of the list: its start and id.
+pub type Place = select::Key;
+
+/// The next rows of the list after a place, at most `limit`, and where to go on; `None`: that was all. There may be
+/// fewer rows, or none, before the end.
+pub async fn batch(
+    db: &mut Db,
+    scope: &Scope,
+    filter: &Filter,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<(Vec<Named>, Option<Place>)> {
+    let (rows, edge) = walk(db, scope, filter, Order::Newest, after, limit).await?;
+    let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
+    let last = rows.last().map(|named| (named.alert.started_at, named.alert.id));
+    Ok((rows, if full { last } else { edge }))
+}
+
+/// The next rows beyond a place, and where the search for them ended, if that was before the end.
+async fn walk(
+    db: &mut Db,
+    scope: &Scope,
+    filter: &Filter,
+    order: Order,
+    beyond: Option<Place>,
+    limit: i64,
+) -> Result<(Vec<Named>, Option<Place>)> {
+    let reach = Reach::of(scope, filter.owner);
+    let wanted = narrowed(db, Wanted { beyond, ..Wanted::new(reach, filter, order, limit) }).await?;
+    Ok((wanted.rows(db).await?, wanted.within))
 }
 
 /// With what is searched for as alerts or, where many have it, as conditions on the next rows of the walk.
@@ -175,6 +218,29 @@ async fn narrowed<'a>(db: &mut Db, mut wanted: Wanted<'a>) -> Result<Wanted<'a>>
 /// The episode.
 pub async fn find(db: &mut Db, scope: &Scope, id: i64) -> Result<Named> {
     select::by_id(db, scope, id).await?.ok_or(Error::NotFound)
+}
+
+/// Which of these episodes are there still.
+pub async fn existing(db: &mut Db, scope: &Scope, ids: Vec<i64>) -> Result<HashSet<i64>> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = Bigint)]
+        id: i64,
+    }
+    let mut statement = Statement::new("select a.id from alerts a where a.id = any(");
+    statement.value::<Array<Bigint>, _>(ids).text(")");
+    if let Some(owners) = scope.owners() {
+        statement.text(" and a.owner_id = any(").value::<Array<Bigint>, _>(owners.to_vec()).text(")");
+    }
+    let rows: Vec<Id> = statement.load(db.conn()).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// What belongs to unassigned alerts goes with them to their owners: (cluster, fingerprint, owner).
+pub(super) async fn adopt(conn: &mut AsyncPgConnection, adopted: &[(i32, String, i64)]) -> Result<()> {
+    terms::adopt(conn, adopted).await?;
+    handling::adopt(conn).await?;
+    live::tell(conn, adopted.iter().map(|(.., owner)| Some(*owner))).await
 }
 
 /// Open episodes, critical ones first, then the longest; at most `limit`.

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use jiff::{SignedDuration, Timestamp};
 use jiff_diesel::ToDiesel;
 
-use super::{Alert, Filter, Name, Named, State, Whose};
+use super::{Alert, Filter, Name, Named, Said, State, Whose};
 use crate::error::Result;
 use crate::store::Db;
 use crate::store::scope::Scope;
@@ -62,7 +62,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Newest => " order by a.started_at desc, a.id desc limit ",
             Self::Oldest => " order by a.started_at, a.id limit ",
@@ -207,6 +207,9 @@ impl<'a> Wanted<'a> {
             State::Open => {
                 statement.text(" and a.ended_at is null");
             }
+            State::Unacknowledged => {
+                statement.text(" and a.ended_at is null and ").text(ACKNOWLEDGED).text(" is null");
+            }
             State::Closed => {
                 statement.text(" and a.ended_at is not null");
             }
@@ -282,7 +285,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The parts of what is wanted, in its order.
-    fn parts(&self) -> Vec<Vec<Self>> {
+    pub(super) fn parts(&self) -> Vec<Vec<Self>> {
         if self.filter.from.is_none() {
             return vec![vec![self.clone()]];
         }
@@ -398,10 +401,15 @@ impl<'a> Wanted<'a> {
 
 /// Rows `a` with the names of what they belong to: this, the rows, and [`NAMES`].
 const NAMED: &str = "select a.*, o.name as owner_name, o.removed_at is not null as owner_removed, s.name as server_name, \
-     coalesce(s.removed_at, o.removed_at) is not null as server_removed from ";
+     coalesce(s.removed_at, o.removed_at) is not null as server_removed, k.at as acknowledged_at, \
+     case when k.staff and not rights_all('seen') then 'Staff' else k.user_name end as acknowledged_by from ";
+/// Asked row by row, as terms are.
+const ACKNOWLEDGED: &str =
+    "(select true from acknowledgements k where k.alert_id = a.id and k.received_at = a.received_at limit 1)";
 /// Looked up one by one: a join may read all servers for one page.
 const NAMES: &str = " left join lateral (select name, removed_at from owners where id = a.owner_id limit 1) o on true \
-     left join lateral (select name, removed_at from servers where owner_id = a.owner_id and id = a.server_id limit 1) s on true";
+     left join lateral (select name, removed_at from servers where owner_id = a.owner_id and id = a.server_id limit 1) s on true \
+     left join lateral (select at, staff, user_name from acknowledgements where alert_id = a.id and received_at = a.received_at limit 1) k on true";
 
 #[derive(QueryableByName)]
 struct Row {
@@ -415,6 +423,10 @@ struct Row {
     server_name: Option<String>,
     #[diesel(sql_type = Bool)]
     server_removed: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>, deserialize_as = jiff_diesel::NullableTimestamp)]
+    acknowledged_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Text>)]
+    acknowledged_by: Option<String>,
 }
 
 impl From<Row> for Named {
@@ -425,6 +437,7 @@ impl From<Row> for Named {
         Self {
             owner: name(row.alert.owner_id, row.owner_name, row.owner_removed),
             server: name(row.alert.server_id, row.server_name, row.server_removed),
+            acknowledged: row.acknowledged_by.zip(row.acknowledged_at).map(|(by, at)| Said { by, at }),
             alert: row.alert,
         }
     }

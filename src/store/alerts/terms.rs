@@ -11,9 +11,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::select::{Identity, Reach};
 use crate::error::Result;
-use crate::store::Db;
 use crate::store::scope::All;
 use crate::store::statement::{Prepare, Statement};
+use crate::store::{Db, live};
 
 /// Bytes of a term that count.
 const LONGEST: usize = 200;
@@ -227,6 +227,10 @@ pub async fn index(db: &mut Db, _: All) -> Result<usize> {
         .prepared()
         .execute(conn)
         .await?;
+        if !fresh.is_empty() {
+            // lists that search did not find them when they came
+            live::tell(conn, fresh.iter().map(|alert| alert.owner_id)).await?;
+        }
         Ok(done)
     })
     .await
@@ -256,10 +260,7 @@ pub(in crate::store) async fn renamed(
 }
 
 /// What unassigned alerts are found by goes with them to their owners: (cluster, fingerprint, owner).
-pub(in crate::store) async fn adopt(
-    conn: &mut AsyncPgConnection,
-    adopted: &[(i32, String, i64)],
-) -> Result<()> {
+pub(super) async fn adopt(conn: &mut AsyncPgConnection, adopted: &[(i32, String, i64)]) -> Result<()> {
     diesel::sql_query(
         "update alert_terms t set owner_id = a.owner from unnest($1, $2, $3) a(cluster, fingerprint, owner) \
          where t.cluster_id = a.cluster and t.fingerprint = a.fingerprint and t.owner_id = 0",

@@ -15,7 +15,7 @@ use crate::page::{At, Page, SIZE, Seek};
 use crate::store::alerts::Name;
 use crate::store::schema::{audit, owners};
 use crate::store::scope::Writing;
-use crate::store::{Db, like, servers, users};
+use crate::store::{Db, alerts, like, servers, users};
 
 /// Something that was done.
 #[derive(Clone, Debug)]
@@ -230,6 +230,7 @@ pub async fn count(db: &mut Db, writing: &Writing, filter: &Filter, limit: i64) 
 /// Which of the objects of some entries are there still, for who reads them.
 #[derive(Debug, Default)]
 pub struct Living {
+    pub alerts: HashSet<i64>,
     pub servers: HashSet<i64>,
     pub owners: HashSet<i64>,
     /// Admins only.
@@ -244,6 +245,7 @@ pub async fn living(db: &mut Db, writing: &Writing, entries: &[Entry]) -> Result
     };
     let owners = entries.iter().filter_map(|entry| entry.owner.as_ref());
     Ok(Living {
+        alerts: alerts::existing(db, &writing.changed, ids(&["alert"])).await?,
         servers: servers::existing(db, &writing.changed, ids(&["server", "threshold"])).await?,
         owners: owners.filter(|owner| !owner.removed).map(|owner| owner.id).collect(),
         users: if writing.changed.sees_all() {

@@ -3,26 +3,19 @@
 use askama::Template;
 use axum::extract::State as AppState;
 use axum::response::Response;
-use jiff::tz::TimeZone;
-use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{MOST_COUNTED, day};
+use super::groups::GroupsTable;
+use super::live::digest;
+use super::{Filters, MOST_COUNTED};
 use crate::app::App;
 use crate::auth::User;
 use crate::catalogue;
 use crate::error::Result;
 use crate::face::Query;
-use crate::page::{At, SIZE};
-use crate::store::alerts::{self, Filter, State, Whose};
-use crate::store::{owners, quarantine, servers};
+use crate::page::SIZE;
+use crate::store::{alerts, owners, quarantine, servers};
 use crate::web::{AlertRow, Choice, Frame, Look, Pager, When, choices, counted, named_choices, number};
-
-/// What is not empty, for a link.
-fn query(pairs: &[(&str, &str)]) -> String {
-    let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
-}
 
 #[derive(Template)]
 #[template(path = "alerts/list.html", blocks = ["rows"])]
@@ -34,75 +27,35 @@ struct AlertsPage {
     rules: Vec<Choice>,
     severities: Vec<Choice>,
     owners: Vec<Choice>,
+    group: Vec<Choice>,
+    /// In place of the rows.
+    groups: Option<GroupsTable>,
     /// The server that the list is narrowed to.
     server: Option<Choice>,
     from: String,
     to: String,
     filtered: bool,
+    /// Why there may be none.
+    empty: &'static str,
     rows: Vec<AlertRow>,
     /// Only so far back was looked for rows; older ones are on the next page.
     searched_to: Option<When>,
+    news: News,
     pager: Pager,
+    /// The filters as a query, for the files.
+    query: String,
     quarantined: i64,
     /// The same as pictures.
     figures: String,
 }
 
-/// The filters as they stand in the URL.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Filters {
-    q: String,
-    /// `open`, `closed`, or all.
-    state: String,
-    rule: String,
-    severity: String,
-    /// An owner's id or `unassigned`.
-    owner: String,
-    /// A server's id.
-    server: String,
-    /// Days in the person's zone, both included, as 2026-11-22.
-    from: String,
-    to: String,
-    after: Option<String>,
-    before: Option<String>,
-}
-
-impl Filters {
-    fn pairs(&self) -> [(&'static str, &str); 8] {
-        [
-            ("q", &self.q),
-            ("state", &self.state),
-            ("rule", &self.rule),
-            ("severity", &self.severity),
-            ("owner", &self.owner),
-            ("server", &self.server),
-            ("from", &self.from),
-            ("to", &self.to),
-        ]
-    }
-
-    fn filter(&self, zone: &TimeZone) -> Filter {
-        Filter {
-            state: match self.state.as_str() {
-                "open" => State::Open,
-                "closed" => State::Closed,
-                _ => State::All,
-            },
-            rule: self.rule.clone(),
-            severity: self.severity.clone(),
-            owner: match self.owner.as_str() {
-                "" => Whose::Any,
-                "unassigned" => Whose::Unassigned,
-                // what is no id is nobody's
-                id => Whose::Owner(id.parse().unwrap_or(0)),
-            },
-            server: (!self.server.is_empty()).then(|| self.server.parse().unwrap_or(0)),
-            from: day(&self.from, 0, zone),
-            to: day(&self.to, 1, zone),
-            q: self.q.clone(),
-        }
-    }
+/// Where what is new is heard of, and what is shown already.
+struct News {
+    /// The page's query.
+    page: String,
+    /// The stream's, up to what is shown.
+    stream: String,
+    seen: String,
 }
 
 /// `GET /alerts`
@@ -116,8 +69,13 @@ pub async fn list(
     let mut db = app.db(&user).await?;
     let scope = user.scope();
     let filter = filters.filter(&look.zone);
-    let at = At { after: filters.after.clone(), before: filters.before.clone() };
-    let alerts::Found { page: found, searched_to } = alerts::list(&mut db, &scope, &filter, &at).await?;
+    let groups = GroupsTable::of(&mut db, &user, &filters, &look.zone).await?;
+    let alerts::Found { page: found, searched_to } = match &groups {
+        Some(_) => alerts::Found::none(),
+        None => alerts::list(&mut db, &scope, &filter, &filters.at()).await?,
+    };
+    let rows = AlertRow::all(&found.items, &look.zone);
+    let (page_query, live_query) = filters.of_page();
     let whole = found.prev.is_none() && found.next.is_none();
     let items = i64::try_from(found.items.len()).unwrap_or_default();
     let count =
@@ -151,7 +109,15 @@ pub async fn list(
     }
     let page = AlertsPage {
         show_owner: user.sees_several(),
-        states: choices([("", "Open and closed"), ("open", "Open"), ("closed", "Closed")], &filters.state),
+        states: choices(
+            [
+                ("", "Open and closed"),
+                ("open", "Open"),
+                ("unacknowledged", "Open, not acknowledged"),
+                ("closed", "Closed"),
+            ],
+            &filters.state,
+        ),
         rules: choices(
             std::iter::once((String::new(), "Every rule".to_owned())).chain(rules).chain(other),
             &filters.rule,
@@ -161,16 +127,30 @@ pub async fn list(
             &filters.severity,
         ),
         owners: owner_choices,
+        group: choices(
+            [("", "Each by itself"), ("server", "By server"), ("rule", "By alert")],
+            &filters.group,
+        ),
+        groups,
         server: server.map(|server| Choice {
             value: server.id.to_string(),
             label: server.name,
             selected: true,
         }),
+        empty: if !filters.q.trim().is_empty() {
+            "Search finds labels, as severity=critical, and the beginnings of words: of labels, of what is told, and of servers' names."
+        } else if filters.state == "unacknowledged" {
+            "Every open alert that fits these filters is acknowledged."
+        } else {
+            "No alert fits these filters."
+        },
         filtered: filters.pairs().iter().any(|(_, value)| !value.is_empty()),
-        rows: AlertRow::all(&found.items, &look.zone),
+        news: News { page: page_query, stream: live_query, seen: digest(&rows) },
+        rows,
         searched_to: searched_to.map(|at| When::new(at, &look.zone)),
         pager: Pager::new(&found, "/alerts", &filters.pairs(), count),
-        figures: format!("/alerts/figures?{}", query(&filters.pairs())),
+        figures: format!("/alerts/figures{}", filters.query()),
+        query: filters.query(),
         quarantined: match user.all() {
             Some(all) => quarantine::count(&mut db, all).await?,
             None => 0,

@@ -2,7 +2,12 @@
 
 mod course;
 mod figures;
+mod files;
+mod filters;
+mod groups;
+mod handling;
 mod list;
+mod live;
 mod show;
 
 use jiff::civil::Date;
@@ -10,7 +15,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 pub use self::figures::figures;
+pub use self::files::{csv, json};
+pub use self::filters::Filters;
+pub use self::handling::{acknowledge, erase, unacknowledge, write};
 pub use self::list::list;
+pub use self::live::live;
 pub use self::show::show;
 
 /// A list is counted up to here.

@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use tower_sessions::Session;
 
 use super::course::{Done, Moment, before, starts, strip, timeline};
+use super::handling::Handling;
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Path;
-use crate::store::alerts;
 use crate::store::mismatches::{self, Mismatch};
 use crate::store::reconcile::{self, Reconciliation};
+use crate::store::{Db, alerts};
 use crate::web::chart::{Strip, flaps};
-use crate::web::{AlertRow, Frame, Look, Pair, When, lasted, pairs};
+use crate::web::{AlertRow, Field, Frame, Look, Pair, When, lasted, pairs};
 
 /// Other episodes in the list, and those that the strip and the word on flapping look at.
 const LISTED: usize = 10;
@@ -23,7 +24,7 @@ const LOOKED_AT: i64 = 100;
 
 #[derive(Template)]
 #[template(path = "alerts/show.html", blocks = ["live"])]
-struct AlertPage {
+pub(super) struct AlertPage {
     frame: Frame,
     show_owner: bool,
     row: AlertRow,
@@ -53,6 +54,7 @@ struct AlertPage {
     flaps: Option<usize>,
     /// What was done in the day before it began, as far as the person may read it.
     before: Vec<Done>,
+    handling: Handling,
 }
 
 /// `GET /alerts/{id}`
@@ -64,18 +66,32 @@ pub async fn show(
     Path(id): Path<i64>,
 ) -> Result<Response> {
     let mut db = app.db(&user).await?;
+    let page = page(&mut db, &user, &session, &look, id, Field::default()).await?;
+    look.show(&page, |page| page.as_live().render())
+}
+
+/// The page of an alert, with the note that is being written.
+pub(super) async fn page(
+    db: &mut Db,
+    user: &User,
+    session: &Session,
+    look: &Look,
+    id: i64,
+    note: Field,
+) -> Result<AlertPage> {
     let scope = user.scope();
-    let named = alerts::find(&mut db, &scope, id).await?;
-    let siblings = alerts::siblings(&mut db, &scope, &named.alert, LOOKED_AT).await?;
-    let before = before(&mut db, &user, &named.alert, &look).await?;
+    let named = alerts::find(db, &scope, id).await?;
+    let siblings = alerts::siblings(db, &scope, &named.alert, LOOKED_AT).await?;
+    let before = before(db, user, &named.alert, look).await?;
     let alert = &named.alert;
     let (mut compared, mut mismatch) = (None, None);
     if let Some(all) = user.all() {
-        compared = reconcile::last(&mut db, all, alert.cluster_id).await?.map(|last| comparison(&last));
-        mismatch = mismatches::of(&mut db, all, alert).await?;
+        compared = reconcile::last(db, all, alert.cluster_id).await?.map(|last| comparison(&last));
+        mismatch = mismatches::of(db, all, alert).await?;
     }
-    let page = AlertPage {
-        frame: look.frame(&mut db, &user, &session).await?,
+    Ok(AlertPage {
+        frame: look.frame(db, user, session).await?,
+        handling: Handling::of(db, user, look, &named, note).await?,
         show_owner: user.sees_several(),
         row: AlertRow::new(&named, &look.zone),
         rule_key: alert.rule.clone(),
@@ -97,12 +113,11 @@ pub async fn show(
         labels: pairs(&alert.labels, &[]),
         annotations: pairs(&alert.annotations, &["summary", "description"]),
         episodes: AlertRow::all(siblings.get(..LISTED).unwrap_or(&siblings), &look.zone),
-        timeline: timeline(alert, &look),
+        timeline: timeline(alert, look),
         strip: strip(alert, &siblings),
         flaps: flaps(&starts(alert, &siblings)),
         before,
-    };
-    look.show(&page, |page| page.as_live().render())
+    })
 }
 
 /// How long ago the history was compared with Alertmanager, and why not since.

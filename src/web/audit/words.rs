@@ -8,7 +8,11 @@ use crate::store::audit::{Entry, kind};
 use crate::store::thresholds::format_duration;
 
 /// What was done; `{}` is what the object was called, where it is not who did it.
-pub const ACTIONS: [(&str, &str); 47] = [
+pub const ACTIONS: [(&str, &str); 51] = [
+    ("alert.acknowledged", "Acknowledged {}"),
+    ("alert.note_added", "Wrote a note at {}"),
+    ("alert.note_removed", "Took a note away from {}"),
+    ("alert.unacknowledged", "Took the acknowledgement of {} back"),
     ("identity.added", "Linked {} to a single sign-on"),
     ("identity.removed", "Unlinked {} from a single sign-on"),
     ("invitation.accepted", "Accepted the invitation for {}"),
@@ -78,7 +82,8 @@ const fn group(
 }
 
 /// Every kind is in one of them.
-pub const GROUPS: [Group; 8] = [
+pub const GROUPS: [Group; 9] = [
+    group("alerts", "Alerts", true, &["alert"]),
     group("servers", "Servers", true, &["server"]),
     group("thresholds", "Thresholds", true, &["threshold"]),
     group("owners", "Owners", true, &["owner"]),
@@ -111,6 +116,7 @@ pub fn page_of(entry: &Entry, living: &crate::store::audit::Living, admin: bool)
     let id = entry.object_id;
     let owner = entry.owner.as_ref().map(|owner| owner.id);
     match (kind(&entry.action), id, owner) {
+        ("alert", Some(id), _) if living.alerts.contains(&id) => Some(format!("/alerts/{id}")),
         ("server", Some(id), _) if living.servers.contains(&id) => Some(format!("/servers/{id}")),
         ("owner", Some(id), _) if living.owners.contains(&id) => Some(format!("/owners/{id}")),
         ("threshold", Some(server), Some(owner)) if living.servers.contains(&server) => {

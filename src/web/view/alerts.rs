@@ -14,6 +14,8 @@ pub struct AlertRow {
     pub open: bool,
     /// The state is told by another word than the severity.
     pub apart: bool,
+    /// Open, and somebody said that they know of it.
+    pub known: bool,
     pub severity: String,
     /// The kind's title, or the alert's name.
     pub rule: String,
@@ -49,6 +51,7 @@ impl AlertRow {
             },
             open,
             apart: !open || alert.suppressed.is_some(),
+            known: open && named.acknowledged.is_some(),
             severity: alert.severity.clone(),
             rule: rule_title(&alert.rule),
             summary: alert.annotations.get("summary").map(text).unwrap_or_default(),

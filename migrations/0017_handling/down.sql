@@ -1,0 +1,2 @@
+drop table alert_notes;
+drop table acknowledgements;
