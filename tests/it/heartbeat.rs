@@ -42,7 +42,11 @@ async fn it_is_seen_and_is_no_row_of_the_history() {
     assert_eq!(house.history().await, ["1 10:00-"]);
     house.told(&[heartbeat()]).await;
     assert_eq!(house.column("select prometheus from heartbeats").await, [PROMETHEUS]);
-    assert_eq!(looked_at(&house).await, ["Alerts reach prommgr: the heartbeat came 0 seconds ago."]);
+    let said = looked_at(&house).await.remove(0);
+    assert!(
+        said.starts_with("Alerts reach prommgr: the heartbeat came ") && said.ends_with(" ago."),
+        "{said}"
+    );
     // one that ended says nothing
     house.db.batch_execute("delete from heartbeats").await.unwrap();
     house.told(&[heartbeat().ended("10:20")]).await;

@@ -315,11 +315,22 @@ pub async fn open_by_severity(db: &mut Db, scope: &Scope) -> Result<(i64, i64)> 
     Ok((counts.critical, counts.other))
 }
 
-/// Counts what the filter leaves, up to `limit`, where that is cheap: `None` with what has to be searched for.
-pub async fn count(db: &mut Db, scope: &Scope, filter: &Filter, limit: i64) -> Result<Option<i64>> {
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    Exactly(i64),
+    MoreThan(i64),
+    /// Not counted: it would have to be searched for.
+    Unknown,
+}
+
+/// Counts what the filter leaves as far as that is cheap: to 10,000, or to 1,000 where several owners are asked.
+pub async fn count(db: &mut Db, scope: &Scope, filter: &Filter) -> Result<Count> {
     if !(filter.q.trim().is_empty() && filter.rule.is_empty() && filter.severity.is_empty()) {
-        return Ok(None);
+        return Ok(Count::Unknown);
     }
-    let wanted = Wanted::new(Reach::of(scope, filter.owner), filter, Order::Any, limit);
-    Ok(Some(wanted.number(db).await?))
+    let reach = Reach::of(scope, filter.owner);
+    let most = if matches!(&reach, Reach::Owners(ids) if ids.len() > 1) { 1_000 } else { 10_000 };
+    let number = Wanted::new(reach, filter, Order::Any, most + 1).number(db).await?;
+    Ok(if number > most { Count::MoreThan(most) } else { Count::Exactly(number) })
 }

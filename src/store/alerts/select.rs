@@ -2,6 +2,8 @@
 //! every value, so a statement is shaped such that one index gives its rows in their order, whoever asks: an owner
 //! is compared with `=`, several are asked one by one, and what was searched for comes as identities.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
@@ -105,6 +107,8 @@ pub(super) struct Wanted<'a> {
     pub since: Option<Timestamp>,
     /// Not this row.
     pub except: Option<i64>,
+    /// Rows of each owner or alert, where several are asked; as many as of all if not said.
+    pub each: Option<i64>,
     /// Set wherever the filter has a `from`.
     pub part: Option<Part>,
 }
@@ -125,6 +129,7 @@ impl<'a> Wanted<'a> {
             within: None,
             since: None,
             except: None,
+            each: None,
             part: None,
         }
     }
@@ -193,7 +198,8 @@ impl<'a> Wanted<'a> {
             },
         }
         self.conditions(statement);
-        statement.text(self.order.text()).value::<Bigint, _>(self.limit);
+        let each = self.each.filter(|_| several).unwrap_or(self.limit);
+        statement.text(self.order.text()).value::<Bigint, _>(each);
         if offset > 0 {
             statement.text(" offset ").value::<Bigint, _>(offset);
         }
@@ -322,10 +328,31 @@ impl<'a> Wanted<'a> {
         Ok(rows)
     }
 
+    /// The rows of one part. Where many owners or alerts are asked, few of them fill a page alone: each is asked for a
+    /// handful first, and all again for a whole page only where one of them had no more than its handful to give.
     async fn one_part(&self, db: &mut Db) -> Result<Vec<Named>> {
+        const HANDFUL: i64 = 10;
         if self.reach.is_empty() {
             return Ok(Vec::new());
         }
+        if self.gathers() > 5 && self.limit > HANDFUL && self.each.is_none() {
+            let rows = Self { each: Some(HANDFUL), ..self.clone() }.loaded(db).await?;
+            let mut given: HashMap<_, i64> = HashMap::new();
+            for Named { alert, .. } in &rows {
+                let source = match self.identities {
+                    Some(_) => (i64::from(alert.cluster_id), Some(alert.fingerprint.clone())),
+                    None => (alert.owner_id.unwrap_or_default(), None),
+                };
+                *given.entry(source).or_default() += 1;
+            }
+            if given.values().all(|given| *given < HANDFUL) {
+                return Ok(rows);
+            }
+        }
+        self.loaded(db).await
+    }
+
+    async fn loaded(&self, db: &mut Db) -> Result<Vec<Named>> {
         let mut statement = Statement::new(NAMED);
         // its own limit, or the names of every owner's rows would be looked up before most of them are left out
         statement.text("(select a.* from ");

@@ -5,15 +5,16 @@ use axum::extract::State as AppState;
 use axum::response::Response;
 use tower_sessions::Session;
 
+use super::Filters;
 use super::groups::GroupsTable;
 use super::live::digest;
-use super::{Filters, MOST_COUNTED};
 use crate::app::App;
 use crate::auth::User;
 use crate::catalogue;
 use crate::error::Result;
 use crate::face::Query;
 use crate::page::SIZE;
+use crate::store::alerts::Count;
 use crate::store::{alerts, owners, quarantine, servers};
 use crate::web::{AlertRow, Choice, Frame, Look, Pager, When, choices, counted, named_choices, number};
 
@@ -78,12 +79,11 @@ pub async fn list(
     let (page_query, live_query) = filters.of_page();
     let whole = found.prev.is_none() && found.next.is_none();
     let items = i64::try_from(found.items.len()).unwrap_or_default();
-    let count =
-        if whole { Some(items) } else { alerts::count(&mut db, &scope, &filter, MOST_COUNTED + 1).await? };
-    let count = match count {
-        None => format!("{SIZE} at a time"),
-        Some(count) if count > MOST_COUNTED => format!("more than {} alerts", number(MOST_COUNTED)),
-        Some(count) => counted(count, "alert"),
+    let count = match alerts::count(&mut db, &scope, &filter).await? {
+        _ if whole => counted(items, "alert"),
+        Count::Exactly(count) => counted(count, "alert"),
+        Count::MoreThan(count) => format!("more than {} alerts", number(count)),
+        Count::Unknown => format!("{SIZE} at a time"),
     };
     let server = match filter.server {
         None => None,

@@ -22,9 +22,6 @@ pub use self::list::list;
 pub use self::live::live;
 pub use self::show::show;
 
-/// A list is counted up to here.
-pub(super) const MOST_COUNTED: i64 = 10_000;
-
 /// Midnight at the beginning of a day, or of one some days later; `None` for what is no day.
 pub(super) fn day(text: &str, later: i32, zone: &TimeZone) -> Option<Timestamp> {
     let date: Date = text.trim().parse().ok()?;

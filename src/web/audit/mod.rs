@@ -16,7 +16,7 @@ pub use self::files::{csv, json};
 pub(super) use self::words::around;
 pub use self::words::{ACTIONS, GROUPS, Group};
 use self::words::{Change, changes, page_of};
-use super::alerts::{MOST_COUNTED, day};
+use super::alerts::day;
 use super::{Choice, Field, Frame, Link, Look, Pager, When, choices, counted, named_choices, number};
 use crate::app::App;
 use crate::auth::User;
@@ -26,6 +26,9 @@ use crate::page::{At, Page, SIZE};
 use crate::store::audit::{self, Entry, Filter, Living, STAFF};
 use crate::store::scope::Writing;
 use crate::store::{Db, owners};
+
+/// The list is counted up to here.
+const MOST_COUNTED: i64 = 10_000;
 
 /// Fields that stand open, and their characters; more of either is folded.
 const OPEN: (usize, usize) = (3, 120);
