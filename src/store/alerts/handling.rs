@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Named, select};
+use super::{Named, read};
 use crate::catalogue;
 use crate::error::{Error, Fields, Result};
 use crate::store::audit::{self, Event};
@@ -77,7 +77,7 @@ pub async fn find_rw(db: &mut Db, writing: &Writing, id: i64) -> Result<Writable
 /// The notes at an episode, the oldest first.
 pub async fn notes(db: &mut Db, scope: &Scope, named: &Named) -> Result<Vec<Note>> {
     // found by somebody else's scope, it would be no permission
-    if select::by_id(db, scope, named.alert.id).await?.is_none() {
+    if read::by_id(db, scope, named.alert.id).await?.is_none() {
         return Ok(Vec::new());
     }
     let rows = diesel::sql_query(

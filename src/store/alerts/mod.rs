@@ -3,6 +3,7 @@
 pub mod figures;
 mod groups;
 mod handling;
+mod read;
 mod select;
 mod terms;
 
@@ -217,7 +218,7 @@ async fn narrowed<'a>(db: &mut Db, mut wanted: Wanted<'a>) -> Result<Wanted<'a>>
 
 /// The episode.
 pub async fn find(db: &mut Db, scope: &Scope, id: i64) -> Result<Named> {
-    select::by_id(db, scope, id).await?.ok_or(Error::NotFound)
+    read::by_id(db, scope, id).await?.ok_or(Error::NotFound)
 }
 
 /// Which of these episodes are there still.
