@@ -156,7 +156,10 @@ impl<'a> Wanted<'a> {
             }
             _ => false,
         };
-        statement.text("(select ").text(columns).text(" from alerts a where ");
+        // few last long and have an index of their own: a walk in order past all others would be taken for cheaper
+        let apart = self.part == Some(Part::Long);
+        statement.text(if apart { "(select * from (select " } else { "(select " });
+        statement.text(columns).text(" from alerts a where ");
         match (&self.identities, &self.reach) {
             (Some(_), reach) => {
                 statement.text("a.fingerprint = u.fingerprint and a.cluster_id = u.cluster");
@@ -192,6 +195,9 @@ impl<'a> Wanted<'a> {
             },
         }
         self.conditions(statement);
+        if apart {
+            statement.text(" offset 0) a");
+        }
         let each = self.each.filter(|_| several).unwrap_or(self.limit);
         statement.text(self.order.text()).value::<Bigint, _>(each);
         if offset > 0 {
