@@ -1,8 +1,9 @@
 //! The history page: how long it takes at several sizes of the history, and what row-level security costs, the whole
-//! page with the policies and without them, turn by turn in the same run.
+//! page with the policies and, asked as a role that they do not bind, without them, turn by turn in the same run.
 //!
 //! `cargo bench --bench history [-- SIZE …]`: numbers of alerts, 10,000 and 1,000,000 by default; 10,000,000 takes
-//! a quarter of an hour to fill. `BENCH_DIR` names a folder in which filled databases are kept for the next run.
+//! a quarter of an hour to fill. `-- --policies` measures what the policies cost alone. `BENCH_DIR` names a folder in
+//! which filled databases are kept for the next run.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::fs;
@@ -18,9 +19,9 @@ use prommgr::app::App;
 use prommgr::auth::User;
 use prommgr::config::{Config, Settings};
 use prommgr::router::router;
-use prommgr::store::Store;
 use prommgr::store::embedded::{self, Options};
 use prommgr::store::sessions::{Sessions, USER_KEY};
+use prommgr::store::{self, Store};
 use prommgr::worker;
 use serde_json::json;
 use tokio_postgres::{Client, NoTls};
@@ -28,9 +29,10 @@ use tower::ServiceExt;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 
-/// With and without the policies, and requests each time.
-const TURNS: usize = 20;
-const REQUESTS: usize = 25;
+/// Requests with and without the policies, turn by turn.
+const TURNS: usize = 600;
+/// Requests that make plans.
+const WARM: usize = 16;
 /// Requests of which the percentiles are told.
 const ASKED: usize = 300;
 /// Where row-level security is compared.
@@ -57,7 +59,10 @@ async fn main() {
         return;
     }
     let mut sizes: Vec<i64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
-    if sizes.is_empty() {
+    let policies_alone = std::env::args().any(|arg| arg == "--policies");
+    if policies_alone {
+        sizes = vec![COMPARED];
+    } else if sizes.is_empty() {
         sizes = vec![10_000, COMPARED];
     }
     println!("| the history page | alerts | p50 | p99 | each to that of {} |", sizes[0]);
@@ -92,12 +97,12 @@ async fn main() {
             fill(&db, &app, size).await;
         }
         let house = router(app.clone());
-        for (name, who, _) in PEOPLE {
+        for (name, who, _) in PEOPLE.into_iter().filter(|_| !policies_alone) {
             let id: i64 =
                 db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
             let cookie = session_of(&app, id).await;
             for (what, path) in pages(&db, size).await {
-                let mut times = ask(&house, &cookie, &path, ASKED).await;
+                let mut times = ask(&house, &cookie, &path, ASKED, WARM).await;
                 times.sort();
                 let (p50, p99) = (times[ASKED / 2], times[ASKED * 99 / 100]);
                 let page = format!("{who}: {what}");
@@ -114,7 +119,18 @@ async fn main() {
             }
         }
         if size == COMPARED {
-            costs = policies(&db, &house, &app).await;
+            // not a superuser, who may call each function unasked
+            let url = embedded.url().replace("user=prommgr", "user=postgres");
+            let (postgres, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            postgres
+                .batch_execute("drop role if exists free; create role free bypassrls in role prommgr")
+                .await
+                .unwrap();
+            let free = Settings { database_url: Some(format!("{url}&options=-c%20role%3Dfree")), ..settings };
+            let config = Config::check(&free).unwrap();
+            let store = Store::new(config.database_url.as_deref().unwrap(), 8).unwrap();
+            costs = policies(&db, &app, &App::new(config, store).unwrap()).await;
         }
         drop((app, house, db));
         embedded.stop().await.unwrap();
@@ -162,21 +178,27 @@ async fn pages(db: &Client, size: i64) -> Vec<(&'static str, String)> {
 }
 
 /// What row-level security costs, a line a kind of person and page.
-async fn policies(db: &Client, house: &Router, app: &App) -> Vec<String> {
+async fn policies(db: &Client, app: &App, unbound: &App) -> Vec<String> {
+    for (app, free) in [(app, false), (unbound, true)] {
+        let health = store::health_of(&mut app.door().await.unwrap()).await.unwrap();
+        assert_eq!(health.unbound, free, "a role that the policies bind, and one that they do not");
+    }
     let mut lines = Vec::new();
+    let (house, free) = (router(app.clone()), router(unbound.clone()));
     for (name, who, _) in PEOPLE {
         let id: i64 = db.query_one("select id from users where name = $1", &[&name]).await.unwrap().get(0);
         let cookie = session_of(app, id).await;
         let user = User::with_id(app, id, None).await.unwrap();
         let begin = transaction(app, &user).await;
         for (what, path) in pages(db, COMPARED).await.into_iter().take(5) {
-            let (with, without) = turns(db, house, &cookie, &path).await;
+            let [with, without] = turns([&house, &free], &cookie, &path).await;
             lines.push(format!(
                 "| {who}: {what} | {with:.2?} | {without:.2?} | {:.2} | {:.2} |",
                 ratio(with, without),
                 ratio(with, without.saturating_sub(begin))
             ));
         }
+        println!("{who}: {begin:.0?} for the transaction with the rights");
     }
     lines
 }
@@ -222,42 +244,39 @@ async fn fill(db: &Client, app: &App, size: i64) {
     db.batch_execute("vacuum analyze").await.unwrap();
 }
 
-/// What it takes to begin a transaction with somebody's rights; its end is beside the request.
+/// What the transaction with somebody's rights adds to the first query in it; its end is beside the request.
 async fn transaction(app: &App, user: &User) -> Duration {
-    let mut times = Vec::new();
+    let (mut bound, mut unbound) = (Vec::new(), Vec::new());
     for _ in 0..500 {
+        // nothing of the one before may be under way
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let begin = Instant::now();
-        drop(app.db(user).await.unwrap());
-        let bound = begin.elapsed();
+        store::health_of(&mut app.db(user).await.unwrap()).await.unwrap();
+        bound.push(begin.elapsed());
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let begin = Instant::now();
-        drop(app.door().await.unwrap());
-        times.push(bound.saturating_sub(begin.elapsed()));
+        store::health_of(&mut app.door().await.unwrap()).await.unwrap();
+        unbound.push(begin.elapsed());
     }
-    median(times)
+    median(bound).saturating_sub(median(unbound))
 }
 
 /// The medians with the policies and without them.
-async fn turns(db: &Client, house: &Router, cookie: &str, path: &str) -> (Duration, Duration) {
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+async fn turns(houses: [&Router; 2], cookie: &str, path: &str) -> [Duration; 2] {
+    let mut times = [Vec::new(), Vec::new()];
     for turn in 0..TURNS {
-        let on = turn % 2 == 0;
-        let word = if on { "enable" } else { "disable" };
-        db.batch_execute(&format!(
-            "do $$ declare t text; begin for t in select distinct tablename from pg_policies loop \
-               execute format('alter table %I {word} row level security', t); end loop; end $$"
-        ))
-        .await
-        .unwrap();
-        let times = ask(house, cookie, path, REQUESTS).await;
-        if on { with.extend(times) } else { without.extend(times) }
+        for n in [turn % 2, 1 - turn % 2] {
+            let house = houses[n];
+            times[n].extend(ask(house, cookie, path, 1, if turn == 0 { WARM } else { 0 }).await);
+        }
     }
-    (median(with), median(without))
+    times.map(median)
 }
 
 /// How long each request takes; the first ones, which make plans on every connection, are not told.
-async fn ask(house: &Router, cookie: &str, path: &str, requests: usize) -> Vec<Duration> {
+async fn ask(house: &Router, cookie: &str, path: &str, requests: usize, warm: usize) -> Vec<Duration> {
     let mut times = Vec::new();
-    for n in 0..requests + 16 {
+    for n in 0..requests + warm {
         let begin = Instant::now();
         let request = Request::get(path)
             .header(header::COOKIE, format!("prommgr={cookie}"))
@@ -265,7 +284,7 @@ async fn ask(house: &Router, cookie: &str, path: &str, requests: usize) -> Vec<D
         let answer = house.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
-        if n >= 16 {
+        if n >= warm {
             times.push(begin.elapsed());
         }
     }

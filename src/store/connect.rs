@@ -84,6 +84,15 @@ pub(super) async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     Ok(conn)
 }
 
+/// A connection for the pool. Over months of partitions a plan takes longer to make than to follow, so it is made
+/// once a connection; a statement that is right for some values only does not belong among the reads.
+pub(super) async fn pooled(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let mut conn = connect(url).await?;
+    let generic = conn.batch_execute("set plan_cache_mode = force_generic_plan").await;
+    generic.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
 /// tokio-postgres prints only the outermost error.
 fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

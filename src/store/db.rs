@@ -7,12 +7,23 @@ use std::fmt::Write;
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
+use futures_util::FutureExt;
+
 use super::scope::{Scope, Writing};
 use crate::error::Result;
 
-/// What reads of tenants' rows go in. Over months of partitions a plan takes longer to make than to follow, so it is made
-/// once a connection; a statement that is right for some values only does not belong here.
-const READ: &str = "begin read only; set local plan_cache_mode = force_generic_plan";
+/// What reads of tenants' rows go in.
+const READ: &str = "begin read only";
+/// Plans of writes may depend on the values; those of reads are made once a connection, see [`super::connect::pooled`].
+const PLANNED: &str = "set local plan_cache_mode = auto";
+
+/// The settings as SQL.
+struct Rights {
+    /// What is compared with what is read.
+    read: String,
+    /// All of them.
+    write: String,
+}
 
 /// A connection. Its inside is this room's alone.
 ///
@@ -21,22 +32,24 @@ const READ: &str = "begin read only; set local plan_cache_mode = force_generic_p
 pub struct Db {
     /// Taken by `drop` only.
     conn: Option<Object<AsyncPgConnection>>,
-    /// The settings as SQL; `None` at the door.
-    rights: Option<String>,
+    /// `None` at the door.
+    rights: Option<Rights>,
+    /// In a transaction of reads, of which diesel knows nothing.
+    reading: bool,
     /// A transaction is being begun or ended: given up then, nobody knows what became of it.
     between: bool,
 }
 
 impl Db {
     pub(super) fn at_the_door(conn: Object<AsyncPgConnection>) -> Self {
-        Self { conn: Some(conn), rights: None, between: false }
+        Self { conn: Some(conn), rights: None, reading: false, between: false }
     }
 
-    pub(super) async fn bound(conn: Object<AsyncPgConnection>, rights: &Writing) -> Result<Self> {
+    pub(super) fn bound(conn: Object<AsyncPgConnection>, rights: &Writing) -> Result<Self> {
         let (seen, changed) = (setting(&rights.seen), setting(&rights.changed));
-        let settings = settings(&seen, &changed, rights.person);
-        let mut db = Self { conn: Some(conn), rights: Some(settings), between: false };
-        db.begin(READ).await?;
+        let rights = Rights { read: reads(&seen, &changed), write: settings(&seen, &changed, rights.person) };
+        let mut db = Self { conn: Some(conn), rights: Some(rights), reading: false, between: false };
+        db.read()?;
         Ok(db)
     }
 
@@ -45,16 +58,28 @@ impl Db {
         self.conn.as_mut().expect("a connection that was not dropped")
     }
 
-    /// Begins a transaction with the rights in it: one round trip.
+    /// Begins a transaction of reads with the rights in it, if it is bound to any. It is sent ahead of the first query and
+    /// not waited for: if it failed, so does what follows it, or finds nothing, as at the door.
+    fn read(&mut self) -> Result<()> {
+        let Some(rights) = &self.rights else { return Ok(()) };
+        let sql = format!("{READ}; {}", rights.read);
+        let mut conn: &AsyncPgConnection = self.conn();
+        let sent = SimpleAsyncConnection::batch_execute(&mut conn, &sql).now_or_never();
+        self.reading = true;
+        Ok(sent.unwrap_or(Ok(()))?)
+    }
+
+    /// Begins a transaction with all rights in it, after that of the reads: one round trip.
     async fn begin(&mut self, begin: &str) -> Result<()> {
-        let sql = match &self.rights {
-            Some(rights) => format!("{begin}; {rights}"),
-            None => begin.to_owned(),
-        };
+        let before = if self.reading { "rollback; " } else { "" };
+        let rights = self.rights.as_ref().map_or("", |rights| &rights.write);
+        let sql = format!("{before}{begin}; {PLANNED}; {rights}");
         self.between = true;
         let begun = AnsiTransactionManager::begin_transaction_sql(self.conn(), &sql).await;
         self.between = false;
-        Ok(begun?)
+        begun?;
+        self.reading = false;
+        Ok(())
     }
 
     async fn end(&mut self, commit: bool) -> Result<()> {
@@ -82,10 +107,6 @@ impl Db {
     where
         F: AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
     {
-        if self.rights.is_some() {
-            // the one of the reads
-            self.end(false).await?;
-        }
         self.begin(begin).await?;
         let done = match work(self.conn()).await {
             Ok(value) => self.end(true).await.map(|()| value),
@@ -95,10 +116,8 @@ impl Db {
                 Err(error)
             }
         };
-        if self.rights.is_some() {
-            // a connection that was lost meanwhile says so at the next query
-            let _ = self.begin(READ).await;
-        }
+        // a connection that was lost meanwhile says so at the next query
+        let _ = self.read();
         done
     }
 }
@@ -110,7 +129,14 @@ impl Drop for Db {
         let Some(mut conn) = self.conn.take() else { return };
         let status = AnsiTransactionManager::transaction_manager_status_mut(&mut *conn);
         match (status.transaction_depth(), tokio::runtime::Handle::try_current()) {
-            (Ok(None), _) if !self.between => {}
+            (Ok(None), _) if !self.between && !self.reading => {}
+            (Ok(None), Ok(runtime)) if !self.between => {
+                runtime.spawn(async move {
+                    if conn.batch_execute("rollback").await.is_err() {
+                        drop(Object::take(conn));
+                    }
+                });
+            }
             (Ok(Some(_)), Ok(runtime)) if !self.between => {
                 runtime.spawn(async move {
                     let conn: &mut AsyncPgConnection = &mut conn;
@@ -130,12 +156,15 @@ pub(super) async fn step_in(conn: &mut AsyncPgConnection, owner: i64, person: Op
     Ok(conn.batch_execute(&settings(&owner, &owner, person)).await?)
 }
 
-/// What the policies compare with; set anew with every transaction.
+/// What the policies of reads compare with; set anew with every transaction.
+fn reads(seen: &str, changed: &str) -> String {
+    format!("set local prommgr.seen = '{seen}'; set local prommgr.changed = '{changed}'")
+}
+
+/// What all policies compare with.
 fn settings(seen: &str, changed: &str, person: Option<i64>) -> String {
     let person = person.map_or_else(String::new, |id| id.to_string());
-    format!(
-        "set local prommgr.seen = '{seen}'; set local prommgr.changed = '{changed}'; set local prommgr.person = '{person}'"
-    )
+    format!("{}; set local prommgr.person = '{person}'", reads(seen, changed))
 }
 
 /// `all`, or owners as PostgreSQL writes an array.

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::connect::check_url;
-use self::connect::connect;
+use self::connect::{connect, pooled};
 pub use self::db::Db;
 use self::scope::Writing;
 use deadpool::Runtime;
@@ -67,7 +67,7 @@ impl Store {
     pub fn new(url: &str, connections: usize) -> Result<Self> {
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(|url| connect(url).boxed());
+        config.custom_setup = Box::new(|url| pooled(url).boxed());
         let manager = AsyncDieselConnectionManager::new_with_config(url, config);
         let pool = Pool::builder(manager)
             .max_size(connections)
@@ -91,7 +91,7 @@ impl Store {
     /// asks for. `Unavailable` as [`Self::door`].
     pub async fn db(&self, rights: impl Into<Writing>) -> Result<Db> {
         let rights = rights.into();
-        Db::bound(self.conn().await?, &rights).await
+        Db::bound(self.conn().await?, &rights)
     }
 
     /// A connection beside the pool for what the intake writes: it reaches everything, plans each statement once,

@@ -60,7 +60,7 @@ impl Wanted<'_> {
         if self.reach.is_empty() {
             return Ok(Vec::new());
         }
-        if self.gathers() > 5 && self.limit > HANDFUL && self.each.is_none() {
+        if self.gathers() > 5 && self.limit > HANDFUL && self.each.is_none() && !self.has_few() {
             let rows = Self { each: Some(HANDFUL), ..self.clone() }.loaded(db).await?;
             let mut given: HashMap<_, i64> = HashMap::new();
             for Named { alert, .. } in &rows {
@@ -88,12 +88,20 @@ impl Wanted<'_> {
         Ok(rows.into_iter().map(Named::from).collect())
     }
 
-    /// Where several index scans are needed, the newest months alone, then more of them, then all.
+    /// Where many rows are to choose from, the newest months alone, where several index scans are needed then more of them,
+    /// then all: each month that is looked into costs time, whether or not it has rows.
     fn newest_months_first(&self) -> impl Iterator<Item = Self> {
         const DAYS: [i64; 2] = [35, 400];
         let newest = self.beyond.map_or_else(Timestamp::now, |(started, _)| started);
-        let some = DAYS.into_iter().filter(|_| self.gathers() > 5 && self.order == Order::Newest);
-        let since = some.map(move |days| newest.checked_sub(SignedDuration::from_hours(24 * days)).ok());
+        let rounds = match (self.order, self.gathers()) {
+            (Order::Newest, 6..) if !self.has_few() => 2,
+            (Order::Newest, 1) if !self.has_few() && self.identities.is_none() => 1,
+            _ => 0,
+        };
+        let since = DAYS
+            .into_iter()
+            .take(rounds)
+            .map(move |days| newest.checked_sub(SignedDuration::from_hours(24 * days)).ok());
         since.chain([None]).map(|since| Self { since: since.max(self.since), ..self.clone() })
     }
 

@@ -137,6 +137,11 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Whether there are few rows whoever asks: those that are open, or one server's.
+    pub(super) fn has_few(&self) -> bool {
+        matches!(self.filter.state, State::Open | State::Unacknowledged) || self.filter.server.is_some()
+    }
+
     /// ` from alerts a where …`, and the rows that are read from it, as `a`.
     pub(super) fn source(&self, statement: &mut Statement<'_>, columns: &'static str, offset: i64) {
         let several = match (&self.identities, &self.reach) {

@@ -79,8 +79,8 @@ pub async fn list(
     let (page_query, live_query) = filters.of_page();
     let whole = found.prev.is_none() && found.next.is_none();
     let items = i64::try_from(found.items.len()).unwrap_or_default();
-    let count = match alerts::count(&mut db, &scope, &filter).await? {
-        _ if whole => counted(items, "alert"),
+    let count = if whole { Count::Exactly(items) } else { alerts::count(&mut db, &scope, &filter).await? };
+    let count = match count {
         Count::Exactly(count) => counted(count, "alert"),
         Count::MoreThan(count) => format!("more than {} alerts", number(count)),
         Count::Unknown => format!("{SIZE} at a time"),
