@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use diesel::result::QueryResult;
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
@@ -63,10 +64,8 @@ impl Db {
     fn read(&mut self) -> Result<()> {
         let Some(rights) = &self.rights else { return Ok(()) };
         let sql = format!("{READ}; {}", rights.read);
-        let mut conn: &AsyncPgConnection = self.conn();
-        let sent = SimpleAsyncConnection::batch_execute(&mut conn, &sql).now_or_never();
         self.reading = true;
-        Ok(sent.unwrap_or(Ok(()))?)
+        Ok(send_ahead(self.conn(), &sql)?)
     }
 
     /// Begins a transaction with all rights in it, after that of the reads: one round trip.
@@ -147,6 +146,12 @@ impl Drop for Db {
             _ => drop(Object::take(conn)),
         }
     }
+}
+
+/// Sends statements in front of what is asked next, without waiting for their answer: a round trip less. PostgreSQL
+/// takes them in their order, and after one that failed in a transaction the rest of it fails, too.
+pub(super) fn send_ahead(mut conn: &AsyncPgConnection, sql: &str) -> QueryResult<()> {
+    SimpleAsyncConnection::batch_execute(&mut conn, sql).now_or_never().unwrap_or(Ok(()))
 }
 
 /// Binds the rest of a transaction that began at the door to the rows of one owner, and to the acts of one

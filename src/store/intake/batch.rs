@@ -222,7 +222,8 @@ async fn update(
     Ok(changed.owners)
 }
 
-/// Inserts; `{known}` leaves rows out, `{headed}` brings the heads up to date.
+/// Inserts; `{known}` leaves rows out, `{headed}` brings the heads up to date. A server is looked up by itself: a join would
+/// read all of its owner's.
 const INSERT: &str = "with report as ( \
        select * from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          r(fingerprint, owner, server, rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, sure) \
@@ -230,11 +231,11 @@ const INSERT: &str = "with report as ( \
      ), fresh as ( \
        insert into alerts (cluster_id, fingerprint, owner_id, server_id, owner_external_id, server_external_id, \
          rule, severity, instance, labels, annotations, generator_url, started_at, ended_at, last_seen_at, close_reason) \
-       select $1, r.fingerprint, o.id, s.id, r.owner, r.server, r.rule, r.severity, r.instance, r.labels, \
+       select $1, r.fingerprint, o.id, \
+         (select s.id from servers s where s.owner_id = o.id and s.external_id = r.server and s.removed_at is null), r.owner, r.server, r.rule, r.severity, r.instance, r.labels, \
          r.annotations, r.generator_url, r.started_at, r.ended_at, now(), case when r.ended_at is not null then 'resolved' end \
        from report r \
        left join owners o on o.external_id = r.owner and o.removed_at is null \
-       left join servers s on s.owner_id = o.id and s.external_id = r.server and s.removed_at is null \
        where r.sure {known} \
        returning id, received_at, fingerprint, owner_id, started_at, ended_at \
      ), headed as ({headed}) \

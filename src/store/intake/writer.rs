@@ -10,6 +10,7 @@ use super::batch::{self, Part};
 use super::report::{Bad, Outcome, Report};
 use crate::error::{Error, Result};
 use crate::store::Store;
+use crate::store::db::send_ahead;
 use crate::store::episode::Times;
 
 /// Alerts of one transaction, unless one part has more.
@@ -183,7 +184,7 @@ impl Writer {
 
     async fn transaction(&mut self, parts: &[&Part]) -> Result<Vec<Outcome>, DieselError> {
         let conn = self.connection().await?;
-        conn.batch_execute("begin").await?;
+        send_ahead(conn, "begin")?;
         let stored = batch::store(conn, parts).await;
         let ended = match &stored {
             Ok(stored) => match batch::notification(&stored.owners) {
