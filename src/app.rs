@@ -8,6 +8,7 @@ use crate::alertmanager;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::live::Live;
+use crate::metrics;
 use crate::prometheus::Publisher;
 use crate::sso::Provider;
 use crate::store::intake::Intake;
@@ -32,6 +33,7 @@ struct Inner {
 impl App {
     /// Puts it together; nothing is connected yet.
     pub fn new(config: Config, store: Store) -> Result<Self> {
+        metrics::begin();
         let publisher = Publisher::new(&config, store.clone())?;
         let sso = Provider::new(&config);
         // the other half is for pages

@@ -46,7 +46,7 @@ struct FieldProblem<'a> {
 
 /// Whether programs ask here, not people.
 pub fn is_for_programs(path: &str) -> bool {
-    ["/api", "/webhook", "/sd", "/healthz", "/readyz"]
+    ["/api", "/webhook", "/sd", "/healthz", "/readyz", "/metrics"]
         .iter()
         .any(|room| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

@@ -25,6 +25,7 @@ pub mod face;
 pub mod leash;
 /// News for pages that are open.
 pub mod live;
+pub mod metrics;
 /// Keyset pages and their cursors.
 pub mod page;
 /// argon2id, off the async threads, on memory that is used again.

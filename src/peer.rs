@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Once;
 
 use axum::extract::{FromRef, FromRequestParts};
+use axum::http::header::{FORWARDED, VIA};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -41,6 +42,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         Ok(Self::of(parts, &App::from_ref(state).config().trusted_proxies))
     }
+}
+
+/// Whether a proxy says that it asks for somebody else.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED) || headers.contains_key(VIA)
 }
 
 /// The rightmost address of `X-Forwarded-For` that is no trusted proxy: each proxy adds its peer at the

@@ -178,6 +178,7 @@ pub fn routes() -> Vec<Route> {
         route("/api/v1/me",                  GET,  Client,  get(api::me::show)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),
         route("/webhook/alertmanager/",      POST, Webhook, webhook()),
+        route("/metrics",                    GET,  Client,  get(api::metrics::show)),
         route("/healthz",                    GET,  Open,    get(api::health::alive)),
         route("/readyz",                     GET,  Open,    get(api::health::ready)),
     ]
@@ -242,6 +243,7 @@ pub fn router(app: App) -> Router {
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             crate::error::Error::internal(format!("a panic: {}", text.unwrap_or_default())).into_response()
         }))
+        .layer(middleware::from_fn(api::metrics::count))
         .layer(middleware::from_fn_with_state(app.clone(), face::dress))
         .layer(middleware::from_fn_with_state(app.clone(), web::shield::raise))
         .layer(CompressionLayer::new())

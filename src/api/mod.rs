@@ -2,4 +2,5 @@
 
 pub mod health;
 pub mod me;
+pub mod metrics;
 pub mod webhook;

@@ -158,6 +158,7 @@ impl Inner {
         // Prometheus takes its time; no connection waits for it
         drop(db);
         let (state, reason, answers) = self.put_in_force(&files).await;
+        metrics::counter!("prommgr_publications_total", "state" => state).increment(1);
         tracing::info!(publication = id, state, reason, by = by.name, "published");
         let mut db = self.store.db(all).await?;
         publications::finish(&mut db, all, id, state, &reason, &answers, &wanted).await?;

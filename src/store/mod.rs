@@ -109,6 +109,12 @@ impl Store {
         Ok(conn)
     }
 
+    /// How many connections the pool has.
+    pub fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        Connections { open: status.size, idle: status.available, most: status.max_size }
+    }
+
     async fn conn(&self) -> Result<Object<AsyncPgConnection>> {
         self.pool.get().await.map_err(|error| {
             tracing::warn!(%error, "no database connection");
@@ -168,6 +174,16 @@ impl Store {
 
 /// An advisory lock, held while this lives.
 pub(crate) struct Locked(#[allow(dead_code, reason = "it is held, not used")] AsyncPgConnection);
+
+/// Connections of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections {
+    pub open: usize,
+    /// Those of them that nobody uses.
+    pub idle: usize,
+    /// As many as there may be.
+    pub most: usize,
+}
 
 /// What readiness wants to know of the database.
 #[derive(Debug)]

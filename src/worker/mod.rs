@@ -10,6 +10,7 @@ use std::time::Duration;
 pub use self::path::watch_path;
 pub use self::reconcile::{Compared, reconcile};
 use jiff::Timestamp;
+use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -58,6 +59,13 @@ async fn keep_time(app: &App, stop: &CancellationToken) {
             _ = retain.tick() => ("retain", once(app, self::retain(app, &mut place, Timestamp::now())).await),
             _ = index.tick() => ("index", self::index(app).await),
         };
+        let result = if done.is_ok() { "success" } else { "failure" };
+        counter!("prommgr_job_runs_total", "job" => job, "result" => result).increment(1);
+        if done.is_ok() {
+            let now = Timestamp::now().as_duration().as_secs_f64();
+            gauge!("prommgr_job_last_success_timestamp_seconds", "job" => job).set(now);
+        }
+        crate::metrics::tidy();
         if let Err(error) = done {
             tracing::warn!(job, %error, "a job failed; it will be tried again");
         }

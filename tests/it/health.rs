@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use prommgr::peer::Peer;
+
 use crate::house::House;
 use crate::person::Person;
 
@@ -100,4 +102,36 @@ async fn every_answer_binds_the_browser_and_assets_are_kept() {
     assert_eq!(house.anyone().get("/setup/x").await.header("referrer-policy"), "strict-origin");
     house.anyone().get("/static/000000000000/app.css").await.expect(404);
     house.anyone().get("/static/x/..%2f..%2fetc%2fpasswd").await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_own_metrics_are_the_staffs_but_for_whoever_asks_on_this_machine() {
+    let house = House::new().await;
+    let number = |text: &str, series: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0.0, |value| value.trim().parse::<f64>().unwrap())
+    };
+    let series = r#"prommgr_http_requests_total{route="/owners/{id}",method="GET",status="404"}"#;
+    let near = |headers: &[(&'static str, &'static str)]| {
+        let mut request = axum::http::Request::get("/metrics");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.extension(Peer("127.0.0.1".parse().unwrap())).body(axum::body::Body::empty()).unwrap()
+    };
+    let anyone = house.anyone();
+    let text = anyone.send(near(&[])).await.expect(200).text;
+    assert!(text.contains("prommgr_build_info{version="), "{text}");
+    assert!(number(&text, "prommgr_database_connections_max") > 0.0);
+    let before = number(&text, series);
+    for id in 1..=3 {
+        house.alice().get(&format!("/owners/{id}")).await.expect(404);
+    }
+    let text = anyone.send(near(&[])).await.expect(200).text;
+    assert!(number(&text, series) >= before + 3.0, "{text}");
+    // a proxy on this machine asks for somebody else
+    for header in [("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=203.0.113.9"), ("via", "1.1 x")] {
+        anyone.send(near(&[header])).await.expect(401);
+    }
+    anyone.get("/metrics").await.expect(401);
 }

@@ -103,6 +103,7 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/account/tokens",           "/account/tokens",                 TOKEN,   [Login, Messages, It, It, It]),
         entry("POST", "/account/tokens/{id}/revocation", "/account/tokens/{token}/revocation", &[], [Login, Nothing, Nothing, Done, Nothing]),
         entry("GET",  "/api/v1/me",                "/api/v1/me",                      &[],     [Problem, It, It, It, It]),
+        entry("GET",  "/metrics",                  "/metrics",                        &[],     [Problem, Nothing, Nothing, Nothing, It]),
         entry("GET",  "/owners",                   "/owners",                         &[],     [Login, It, It, It, It]),
         entry("POST", "/owners",                   "/owners",                         OWNER,   admins_do),
         entry("GET",  "/owners/new",               "/owners/new",                     &[],     admins),

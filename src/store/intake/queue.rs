@@ -107,6 +107,7 @@ impl Intake {
                 Err(error) => failed = Some(error),
             }
         }
+        outcome.count();
         failed.map_or(Ok(outcome), Err)
     }
 

@@ -114,6 +114,22 @@ pub struct Outcome {
     pub late_twins: usize,
 }
 
+impl Outcome {
+    /// For prommgr's own metrics.
+    pub(super) fn count(&self) {
+        for (outcome, alerts) in [
+            ("opened", self.opened),
+            ("repeated", self.repeated),
+            ("closed", self.closed),
+            ("inserted_closed", self.inserted_closed),
+            ("ignored", self.ignored),
+            ("quarantined", self.quarantined),
+        ] {
+            metrics::counter!("prommgr_intake_alerts_total", "outcome" => outcome).increment(alerts as u64);
+        }
+    }
+}
+
 impl std::ops::AddAssign for Outcome {
     fn add_assign(&mut self, other: Self) {
         self.opened += other.opened;

@@ -1,6 +1,7 @@
 //! Stores what waits, as much as there is in one transaction, and answers after the commit.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
@@ -166,8 +167,13 @@ impl Writer {
         let mut tries = 0;
         loop {
             tries += 1;
+            let begin = Instant::now();
             let error = match self.transaction(parts).await {
-                Ok(outcomes) => return Ok(outcomes),
+                Ok(outcomes) => {
+                    metrics::histogram!("prommgr_intake_transaction_duration_seconds")
+                        .record(begin.elapsed());
+                    return Ok(outcomes);
+                }
                 Err(error) => error,
             };
             if is_lost(&error) {
