@@ -32,11 +32,11 @@ pub trait List: Send + Sync + 'static {
     type Place: Copy + Send + Sync;
 
     /// The next rows after a place, about [`BATCH`], and where to go on; `None`: those were the last.
-    fn batch(
-        &self,
-        after: Option<Self::Place>,
-    ) -> impl Future<Output = Result<(Vec<Self::Row>, Option<Self::Place>)>> + Send;
+    fn batch(&self, after: Option<Self::Place>) -> impl Future<Output = Result<Batch<Self>>> + Send;
 }
+
+/// Rows, and where the next ones are.
+pub type Batch<L> = (Vec<<L as List>::Row>, Option<<L as List>::Place>);
 
 /// A row of a list.
 pub trait Row: Send {

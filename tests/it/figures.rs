@@ -173,6 +173,18 @@ async fn what_begins_again_and_again_flaps() {
     assert!(flapping().await.is_empty());
     let last = house.happened(web, "service_down", "critical", 30, None).await;
     assert_eq!(flapping().await, ["Down host:9100 5"]);
+    for (query, flaps) in [
+        ("rule=service_down&severity=critical", true),
+        ("rule=cpu_threshold_exceeded", false),
+        ("severity=warning", false),
+    ] {
+        let page = alice.get(&format!("/alerts/figures?{query}")).await.expect(200);
+        assert_eq!(
+            page.all(".beside caption").iter().any(|title| title.starts_with("Flapping")),
+            flaps,
+            "{query}"
+        );
+    }
     let page = alice.get(&format!("/alerts/{last}")).await.expect(200);
     assert!(page.one("#live .note").starts_with("It flaps: it began 5 times within 24 hours."));
     assert!(!alice.get(&format!("/alerts/{calm}")).await.expect(200).has("#live .note"));

@@ -160,7 +160,10 @@ pub async fn flapping(
     let mut statement = Statement::new(
         "select (array_agg(a.id order by a.started_at desc))[1] as id, min(a.rule) as rule, min(a.instance) as instance, count(*) as n from ",
     );
-    wanted.source(&mut statement, "a.cluster_id, a.fingerprint, a.rule, a.instance, a.started_at, a.id", 0);
+    let columns = "a.cluster_id, a.fingerprint, a.rule, a.severity, a.instance, a.started_at, a.id";
+    wanted.source(&mut statement, columns, 0);
+    statement.text(" where ").value::<Text, _>(filter.rule.clone()).text(" in ('', a.rule) and ");
+    statement.value::<Text, _>(filter.severity.clone()).text(" in ('', a.severity)");
     statement.text(" group by a.cluster_id, a.fingerprint having count(*) >= ").value::<Bigint, _>(least);
     statement.text(" order by 4 desc, 1 limit ").value::<Bigint, _>(TOP);
     Ok(statement.load(db.conn()).await?)
@@ -184,7 +187,7 @@ pub async fn flapping_among<'a>(
     let (mut since, mut until, mut from, mut to) = (vec![], vec![], vec![], vec![]);
     for Named { alert, .. } in rows {
         let began = alert.started_at.checked_sub(day).ok();
-        // months by receipt: those before it began are heard of before it is, or at most hours later
+        // receipts say which months: an earlier one is not heard of more than a day after a later one
         let first = began.and_then(|began| began.checked_sub(day).ok());
         let Some(((began, first), last)) = began.zip(first).zip(alert.received_at.checked_add(day).ok())
         else {
