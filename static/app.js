@@ -130,6 +130,16 @@
   window.addEventListener("pageshow", listen);
   window.addEventListener("pagehide", () => { stream?.close(); heard = ""; });
 
+  // How many alerts are open comes with them; the menu and the title say it too.
+  const recount = () => {
+    const open = document.querySelector("[data-open]")?.dataset.open;
+    const count = document.querySelector(".nav .count");
+    if (open === undefined || !count) return;
+    count.firstChild.textContent = open;
+    count.hidden = open === "0";
+    document.title = `${open === "0" ? "" : `(${open}) `}${document.title.replace(/^\(\d+\) /, "")}`;
+  };
+
   // htmx: hidden tabs do not poll, empty filters stay out of the URL, failures are said.
   document.addEventListener("htmx:config:request", (event) => {
     const { ctx } = event.detail;
@@ -141,6 +151,7 @@
   document.addEventListener("htmx:after:swap", (event) => {
     if (event.detail.ctx.response?.status >= 400) return;
     refresh();
+    recount();
     document.querySelector("#flash .error[data-said]")?.remove();
   });
 })();

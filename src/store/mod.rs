@@ -21,6 +21,7 @@ pub mod publications;
 pub mod quarantine;
 pub mod reconcile;
 pub mod retention;
+pub mod saved_filters;
 mod schema;
 pub mod scope;
 pub mod second_factors;

@@ -383,6 +383,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    saved_filters (id) {
+        id -> Int8,
+        user_id -> Int8,
+        name -> Text,
+        query -> Text,
+    }
+}
+
 diesel::joinable!(alerts -> owners (owner_id));
 diesel::joinable!(alerts -> servers (server_id));
 diesel::joinable!(audit -> owners (owner_id));

@@ -178,14 +178,14 @@ fn words(pieces: &[Like], length: i64) -> String {
 }
 
 /// How often something may begin within a day that is calm.
-pub const FLAPS: usize = 5;
+pub const FLAPS: i64 = 5;
 
 /// The most beginnings within 24 hours, where they are so many that it flaps.
 pub fn flaps(starts: &[Timestamp]) -> Option<usize> {
     let mut seconds: Vec<i64> = starts.iter().map(|start| start.as_second()).collect();
     seconds.sort_unstable();
     let within = |from: &i64| seconds.iter().filter(|at| (*from..from + 86_400).contains(at)).count();
-    seconds.iter().map(within).max().filter(|most| *most >= FLAPS)
+    seconds.iter().map(within).max().filter(|most| i64::try_from(*most).is_ok_and(|most| most >= FLAPS))
 }
 
 fn escaped(text: &str) -> String {

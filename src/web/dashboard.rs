@@ -6,12 +6,14 @@ use axum::response::Response;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
+use super::chart::FLAPS;
 use super::heartbeat::{self, Path};
 use super::{AlertRow, Frame, Look, ServerCounts, State, counted, number};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::page::At;
+use crate::store::alerts::{Open, figures};
 use crate::store::health::{self, PrometheusHealth};
 use crate::store::servers::Counts;
 use crate::store::{Db, alerts, changes, owners, publications, servers};
@@ -65,9 +67,11 @@ pub async fn show(
     let prometheis = health::prometheis(&mut db).await?;
     let fresh = health::is_fresh(&prometheis, Timestamp::now());
     let counts = servers::counts(&mut db, &scope, None).await?;
-    let (critical, other) = alerts::open_by_severity(&mut db, &scope).await?;
+    let open = alerts::open(&mut db, &scope).await?;
     let wrong = alerts::worst(&mut db, &scope, None, None, MOST_WRONG).await?;
     let newest = alerts::newest_closed(&mut db, &scope, None, None, MOST_PAST).await?;
+    let shown = wrong.iter().chain(&newest);
+    let flapping = figures::flapping_among(&mut db, &scope, shown, FLAPS).await?;
     let path = match user.all() {
         Some(all) => {
             Some(heartbeat::look(&mut db, all, &prometheis).await?).filter(|path| !path.kind.is_empty())
@@ -78,11 +82,11 @@ pub async fn show(
     let total = counts.up + counts.down + counts.unknown + counts.paused;
     let page = DashboardPage {
         show_owner: user.sees_several(),
-        verdict: verdict(critical, other, &counts, fresh, &prometheis, user.is_admin()),
+        verdict: verdict(&open, &counts, fresh, &prometheis, user.is_admin()),
         counts: ServerCounts::new(counts, fresh),
-        wrong_more: critical + other - i64::try_from(wrong.len()).unwrap_or_default(),
-        wrong: AlertRow::all(&wrong, &look.zone),
-        newest: AlertRow::all(&newest, &look.zone),
+        wrong_more: open.critical + open.other - i64::try_from(wrong.len()).unwrap_or_default(),
+        wrong: AlertRow::marked(&wrong, &flapping, &look.zone),
+        newest: AlertRow::marked(&newest, &flapping, &look.zone),
         stranded: (!user.is_admin() && user.owners().is_empty()).then(|| user.name().to_owned()),
         may_begin: total == 0 && !user.is_admin() && user.changes_something(),
         pending: waiting(&mut db, &user).await?,
@@ -95,16 +99,9 @@ pub async fn show(
 }
 
 /// The sentence at the top.
-fn verdict(
-    critical: i64,
-    other: i64,
-    counts: &Counts,
-    fresh: bool,
-    prometheis: &[PrometheusHealth],
-    admin: bool,
-) -> State {
+fn verdict(open: &Open, counts: &Counts, fresh: bool, prometheis: &[PrometheusHealth], admin: bool) -> State {
     let watched = counts.up + counts.down + counts.unknown;
-    match (critical, other) {
+    match (open.critical, open.other) {
         (0, 0) if watched == 0 => State::new("unknown", "No server is watched yet."),
         (0, 0) if !fresh => {
             let why =
@@ -124,13 +121,35 @@ fn verdict(
         ),
         (0, 0) if watched == 1 => State::new("ok", "The server is well."),
         (0, 0) => State::new("ok", format!("All {} are well.", counted(watched, "server"))),
-        (0, other) => State::new("warning", format!("{} open.", counted(other, "warning"))),
-        (critical, 0) => State::new("critical", format!("{} critical open.", number(critical))),
-        (critical, other) => State::new(
-            "critical",
-            format!("{} critical and {} open.", number(critical), counted(other, "warning")),
-        ),
+        (critical, other) => {
+            let what = match (critical, other) {
+                (0, other) => counted(other, "warning"),
+                (critical, 0) => format!("{} critical", number(critical)),
+                (critical, other) => {
+                    format!("{} critical and {}", number(critical), counted(other, "warning"))
+                }
+            };
+            let quiet = open.silenced + open.inhibited + open.muted;
+            let kind = match open.loud {
+                0 if quiet == critical + other => "paused",
+                0 => "warning",
+                _ => "critical",
+            };
+            State::new(kind, format!("{what} open{}.", quieted(open)))
+        }
     }
+}
+
+/// How many of those that are open Alertmanager does not notify: `, 2 of them silenced`; empty: none.
+fn quieted(open: &Open) -> String {
+    let reasons = [(open.silenced, "silenced"), (open.inhibited, "inhibited"), (open.muted, "muted")];
+    let mut text = String::new();
+    for (n, word) in reasons.into_iter().filter(|(n, _)| *n > 0) {
+        let of = if text.is_empty() { " of them" } else { "" };
+        let n = if n == open.critical + open.other { "all".into() } else { number(n) };
+        text += &format!(", {n}{of} {word}");
+    }
+    text
 }
 
 fn are(servers: i64) -> String {

@@ -23,15 +23,20 @@ pub enum Form {
 }
 
 /// A list that is read in batches.
-pub trait List: Send + 'static {
+pub trait List: Send + Sync + 'static {
     /// `prommgr-NAME-2026-11-22.csv`
     const NAME: &'static str;
     const COLUMNS: &'static [&'static str];
     type Row: Row;
+    /// Where a batch ends.
+    type Place: Copy + Send + Sync;
 
-    /// The next rows, about [`BATCH`]; `None` after the last ones.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<Self::Row>>>> + Send;
+    /// The next rows after a place, about [`BATCH`], and where to go on; `None`: those were the last.
+    fn batch(&self, after: Option<Self::Place>) -> impl Future<Output = Result<Batch<Self>>> + Send;
 }
+
+/// Rows, and where the next ones are.
+pub type Batch<L> = (Vec<<L as List>::Row>, Option<<L as List>::Place>);
 
 /// A row of a list.
 pub trait Row: Send {
@@ -42,14 +47,14 @@ pub trait Row: Send {
 }
 
 /// The answer that sends a list as a file. What goes wrong with the first rows is the answer.
-pub async fn send<L: List>(mut list: L, form: Form) -> Result<Response> {
-    let rows = list.next().await?;
+pub async fn send<L: List>(list: L, form: Form) -> Result<Response> {
+    let (rows, after) = list.batch(None).await?;
     let mut text = match form {
         Form::Csv => super::csv::record(L::COLUMNS.iter().copied()),
         Form::Json => "[\n".into(),
     };
-    let mut sending = Sending { list, form, first: true, ended: false };
-    sending.write(&mut text, rows)?;
+    let mut sending = Sending { list, form, first: true, after };
+    sending.write(&mut text, &rows)?;
     let body = stream::try_unfold((Some(text), sending), |(begun, mut sending)| async move {
         if let Some(text) = begun {
             return Ok(Some((text, (None, sending))));
@@ -70,30 +75,31 @@ pub async fn send<L: List>(mut list: L, form: Form) -> Result<Response> {
     Ok(response)
 }
 
-struct Sending<L> {
+struct Sending<L: List> {
     list: L,
     form: Form,
     /// No row was written yet.
     first: bool,
-    ended: bool,
+    /// Where to go on; `None`: all were written.
+    after: Option<L::Place>,
 }
 
 impl<L: List> Sending<L> {
     /// The next piece of the file. An error cuts the answer off, so that nobody takes half of a file for the whole.
     async fn next(&mut self) -> Result<Option<String>> {
-        if self.ended {
+        if self.after.is_none() {
             return Ok(None);
         }
-        let rows =
-            self.list.next().await.inspect_err(|error| tracing::warn!(%error, "an export was cut off"))?;
+        let batch = self.list.batch(self.after).await;
+        let (rows, after) = batch.inspect_err(|error| tracing::warn!(%error, "an export was cut off"))?;
+        self.after = after;
         let mut text = String::new();
-        self.write(&mut text, rows)?;
+        self.write(&mut text, &rows)?;
         Ok(Some(text))
     }
 
-    fn write(&mut self, text: &mut String, rows: Option<Vec<L::Row>>) -> Result<()> {
-        self.ended = rows.is_none();
-        for row in rows.into_iter().flatten() {
+    fn write(&mut self, text: &mut String, rows: &[L::Row]) -> Result<()> {
+        for row in rows {
             match self.form {
                 Form::Csv => text.push_str(&row.csv()),
                 Form::Json => {
@@ -103,9 +109,14 @@ impl<L: List> Sending<L> {
             }
             self.first = false;
         }
-        if self.ended && self.form == Form::Json {
+        if self.after.is_none() && self.form == Form::Json {
             text.push_str("\n]\n");
         }
         Ok(())
     }
+}
+
+/// What stands in a column; empty where there is nothing.
+pub fn text(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }

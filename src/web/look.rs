@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::store::{Db, alerts as history, changes};
 
 /// Open alerts are counted up to here in the menu.
-const MOST_FIRING: i64 = 9999;
+pub const MOST_FIRING: i64 = 9999;
 
 /// How the browser wants to see the page: theme, time zone, whole or only the part that htmx swaps.
 #[derive(Clone, Debug)]

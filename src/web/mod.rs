@@ -36,6 +36,6 @@ mod view;
 
 use self::frame::take_flash;
 pub use self::frame::{Flash, Frame, FrameUser, go};
-pub use self::look::Look;
+pub use self::look::{Look, MOST_FIRING};
 pub use self::paths::{came_from, is_secret, local, redacted};
 pub use self::view::*;

@@ -245,6 +245,18 @@ pub async fn live(world: &World) {
     browser.holds("document.activeElement === window.row && row.isConnected").await;
     browser.holds("getSelection().toString() === row.textContent").await;
     browser.holds("Math.abs(row.getBoundingClientRect().top - window.place) < 2").await;
+    // the menu counts what the list does not show
+    browser.go("/alerts?state=closed").await;
+    browser
+        .script(
+            "window.before = Number(document.querySelector('.nav .count').firstChild.textContent)",
+            json!([]),
+        )
+        .await;
+    let newer = delivery().replacen("/srv/0", "/srv/newer", 2);
+    assert_eq!(world.deliver(newer).await, 200);
+    let now = "Number(document.querySelector('.nav .count').firstChild.textContent)";
+    browser.holds(&format!("{now} === before + 1 && document.title.startsWith(`(${{{now}}}) Alerts`)")).await;
     let acknowledgement =
         format!("fetch('{}/acknowledgement', {{ method: 'POST' }})", page.as_str().unwrap());
     browser.go("/alerts?q=mountpoint%3D/srv/90").await;
@@ -531,6 +543,20 @@ pub async fn without_scripts(world: &World) {
     browser.count("tbody tr", 30).await;
     browser.press("Newer").await;
     browser.count("tbody tr", 50).await;
+    browser.press("Save these filters").await;
+    browser.fill("Name", "Over").await;
+    browser.press("Save filters").await;
+    browser.says("Saved as Over").await;
+    browser.go("/alerts").await;
+    browser.press_in(".shortcuts", "Over").await;
+    browser.at("/alerts?state=closed").await;
+    browser.says("80 alerts").await;
+    browser.press("Edit saved filters").await;
+    browser.fill("Name of Over", "Past").await;
+    browser.press("Rename Over").await;
+    browser.says("It is called Past now.").await;
+    browser.press("Remove Past").await;
+    browser.says("Past is no longer saved.").await;
     browser.press("Keys ?").await;
     browser.says("Search this list").await;
     browser.press("Close").await;
@@ -546,6 +572,12 @@ pub async fn every_page(world: &World) {
     let closed = browser.link("Disk fills up").await;
     browser.go("/servers").await;
     let (server, owner) = (browser.link("web-1").await, browser.link("Nordwind").await);
+    for (name, filters) in [("Disks that fill up", "q=disk&state=open"), ("Warnings", "severity=warning")] {
+        browser.go(&format!("/alerts/filters?{filters}")).await;
+        browser.fill("Name", name).await;
+        browser.press("Save filters").await;
+        browser.says(&format!("Saved as {name}")).await;
+    }
     browser.go("/users").await;
     let user = browser.link("root").await;
     // what the dashboard says of the way of alerts, and what could not be understood, are looked at too
@@ -562,6 +594,7 @@ pub async fn every_page(world: &World) {
             &format!("/alerts?state=open&severity=warning&server={server_id}&from=2026-01-01"),
         ),
         ("figures", "/alerts/figures"),
+        ("saved", "/alerts/filters?state=open&q=disk"),
         ("alerts-by-server", "/alerts?group=server"),
         ("alerts-known", "/alerts?q=mountpoint%3D/srv/90"),
         ("alert-open", &open),

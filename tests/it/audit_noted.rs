@@ -24,6 +24,9 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
     match (entry.route, &entry.body) {
         ("/theme", _) => Some("a cookie of the browser's"),
         ("/view", Body::Form([])) => Some("ends a look, which was noted when it began"),
+        ("/alerts/filters" | "/alerts/filters/{id}" | "/alerts/filters/{id}/removal", _) => {
+            Some("what somebody keeps for their own eyes concerns nobody else")
+        }
         ("/account/password", _) => Some("asked with a wrong password; the right one is noted in account.rs"),
         (
             "/login/second-factor"

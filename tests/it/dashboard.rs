@@ -56,6 +56,57 @@ async fn what_is_wrong_now_stands_first_the_worst_on_top() {
     assert!(part.has(".verdict") && !part.has("header"));
 }
 
+/// What nobody is told of is open still, and told apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_silenced_is_told_apart() {
+    let house = House::new().await;
+    let cpu = alert("1").rule("cpu_threshold_exceeded").severity("warning");
+    let memory = alert("1").rule("mem_threshold_exceeded").severity("warning");
+    house.told(&[alert("1"), alert("1").owner("12"), cpu, memory]).await;
+    let verdict = async || {
+        let page = house.alice().get("/").await.expect(200);
+        (page.one(".verdict"), page.attrs(".verdict", "class").remove(0))
+    };
+    let quiet = async |rule: &str, why: &str| {
+        let sql = "update alerts set suppressed = $2 where rule = $1";
+        house.db.execute(sql, &[&rule, &why]).await.unwrap();
+    };
+    for (rule, why, said, kind) in [
+        ("none", "muted", "1 critical and 2 warnings open.", "critical"),
+        (
+            "cpu_threshold_exceeded",
+            "inhibited",
+            "1 critical and 2 warnings open, 1 of them inhibited.",
+            "critical",
+        ),
+        (
+            "service_down",
+            "silenced",
+            "1 critical and 2 warnings open, 1 of them silenced, 1 inhibited.",
+            "warning",
+        ),
+        (
+            "cpu_threshold_exceeded",
+            "silenced",
+            "1 critical and 2 warnings open, 2 of them silenced.",
+            "warning",
+        ),
+        (
+            "mem_threshold_exceeded",
+            "silenced",
+            "1 critical and 2 warnings open, all of them silenced.",
+            "paused",
+        ),
+    ] {
+        quiet(rule, why).await;
+        assert_eq!(verdict().await, (said.into(), format!("verdict {kind}")), "{rule} {why}");
+    }
+    assert_eq!(house.charlie().get("/").await.one(".verdict"), "1 critical open, all of them silenced.");
+    // ended, it is neither
+    house.told(&[alert("1").ended("10:30")]).await;
+    assert_eq!(verdict().await.0, "2 warnings open, all of them silenced.");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn that_changes_wait_is_for_admins_to_know() {
     let house = House::new().await;

@@ -66,6 +66,8 @@ async fn everybody_has_their_own_numbers() {
         ("from=2020-01-01".into(), "6 alerts"),
         ("to=2020-01-01".into(), "No alert"),
         ("owner=unassigned".into(), "No alert"),
+        ("state=open".into(), "1 alert"),
+        ("state=closed&severity=warning".into(), "1 alert"),
     ] {
         let said = root.get(&format!("/alerts/figures?{query}")).await.expect(200).one(".figures > .note");
         assert!(said.starts_with(&format!("{rows} began")), "{query}: {said}");
@@ -74,6 +76,88 @@ async fn everybody_has_their_own_numbers() {
     let foreign = format!("/alerts/figures?owner={}", house.nordwind);
     assert!(house.charlie().get(&foreign).await.one(".figures > .note").starts_with("No alert"));
     assert!(root.fragment(&foreign).await.has(".figures") && !root.fragment(&foreign).await.has("h1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_of_what_was_searched_for() {
+    let house = House::new().await;
+    let web = (house.nordwind, house.server(house.nordwind, "1", "web", "web.example").await);
+    let db = (house.nordwind, house.server(house.nordwind, "2", "db", "db.example").await);
+    for (server, day) in [(web, 1), (web, 2), (db, 3)] {
+        house.happened(server, "service_down", "critical", day * DAY, Some(5)).await;
+    }
+    house.happened(web, "cpu_threshold_exceeded", "warning", DAY, Some(5)).await;
+    let find = "insert into alert_terms (owner_id, term, cluster_id, fingerprint) \
+        select distinct owner_id, 'server=' || case server_id when $1 then 'web' else 'db' end, cluster_id, fingerprint from alerts \
+        on conflict do nothing";
+    house.db.execute(find, &[&web.1]).await.unwrap();
+    let alice = house.alice();
+    let said = async |query: &str| {
+        let page = alice.get(&format!("/alerts/figures?{query}")).await.expect(200);
+        (page.typed("q"), page.one(".figures > .note"), page.all(".beside tbody tr"))
+    };
+    let (typed, text, noisy) = said("q=server%3Dweb").await;
+    assert!(text.starts_with("3 alerts began from ") && !text.contains("only those"), "{text}");
+    assert_eq!(
+        (typed.as_str(), noisy),
+        ("server=web", vec!["web 3".into(), "Down 2".into(), "High CPU use 1".into()])
+    );
+    assert!(said("q=server%3Dweb&rule=service_down").await.1.starts_with("2 alerts"));
+    assert!(said("q=server%3Dother").await.1.starts_with("No alert"));
+    // where more alerts have it than are asked one by one, the newest are looked through, and that is said
+    house.db.batch_execute(
+        "insert into alerts (cluster_id, fingerprint, owner_id, rule, severity, instance, labels, annotations, started_at, ended_at, last_seen_at, close_reason) \
+           select 1, 'many' || n % 600, 101, 'service_down', 'critical', 'x', '{}', '{}', now() - n * interval '1 minute', now() - n * interval '1 minute', now(), 'resolved' \
+           from generate_series(1, 3600) n; \
+         insert into alert_terms (owner_id, term, cluster_id, fingerprint) select distinct 101, 'server=web', 1, fingerprint from alerts where fingerprint like 'many%'",
+    ).await.unwrap();
+    let (_, text, _) = said("q=server%3Dweb").await;
+    assert!(text.contains("Many alerts have what was searched for: only those that began since "), "{text}");
+    let counted: i64 = text.split(' ').next().unwrap().replace(',', "").parse().unwrap();
+    assert!((2900..=3010).contains(&counted), "{text}");
+    // nobody else's
+    assert!(
+        house
+            .charlie()
+            .get("/alerts/figures?q=server%3Dweb")
+            .await
+            .one(".figures > .note")
+            .starts_with("No alert")
+    );
+    // the form keeps what the list was narrowed to
+    let page = house.root().get("/alerts/figures?owner=unassigned&state=closed&q=x").await.expect(200);
+    assert_eq!(page.attrs("select option[selected]", "value"), ["closed", "", "", "unassigned"]);
+}
+
+/// Marked from the fifth beginning within a day on, for those who may see the others too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_flaps_is_marked_in_lists() {
+    let house = House::new().await;
+    let web = (house.nordwind, house.server(house.nordwind, "1", "web", "web.example").await);
+    // a calm one of a month ago, and one that began four times that day and once more a day later
+    for minutes in [0, 60, 120, 180, 25 * 60] {
+        house.happened(web, "cpu_threshold_exceeded", "warning", 30 * DAY - minutes, Some(5)).await;
+    }
+    for hour in [10, 8, 6, 4] {
+        house.happened(web, "service_down", "critical", hour * 60, Some(5)).await;
+    }
+    let alice = house.alice();
+    let marked = async |person: &crate::person::Person, path: &str| {
+        let page = person.get(path).await.expect(200);
+        let chips = page.all("tbody tr .chip");
+        (chips.iter().filter(|chip| *chip == "flapping").count(), page.rows().len())
+    };
+    assert_eq!(marked(&alice, "/alerts").await, (0, 9));
+    house.happened(web, "service_down", "critical", 30, None).await;
+    assert_eq!(marked(&alice, "/alerts").await, (1, 10));
+    assert_eq!(alice.get("/alerts?state=open").await.all("tbody .chip"), ["flapping"]);
+    assert_eq!(marked(&alice, "/").await, (1, 10));
+    house.happened(web, "service_down", "critical", 5, Some(1)).await;
+    assert_eq!(marked(&alice, "/alerts").await, (2, 11));
+    // episodes that are not theirs to see do not count
+    house.db.batch_execute("update alerts set owner_id = null, server_id = null where rule = 'service_down' and ended_at is not null and started_at < now() - interval '5 hours'").await.unwrap();
+    assert_eq!(marked(&alice, "/alerts?rule=service_down").await.0, 0);
+    assert_eq!(marked(&house.root(), "/alerts").await, (2, 11));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +173,18 @@ async fn what_begins_again_and_again_flaps() {
     assert!(flapping().await.is_empty());
     let last = house.happened(web, "service_down", "critical", 30, None).await;
     assert_eq!(flapping().await, ["Down host:9100 5"]);
+    for (query, flaps) in [
+        ("rule=service_down&severity=critical", true),
+        ("rule=cpu_threshold_exceeded", false),
+        ("severity=warning", false),
+    ] {
+        let page = alice.get(&format!("/alerts/figures?{query}")).await.expect(200);
+        assert_eq!(
+            page.all(".beside caption").iter().any(|title| title.starts_with("Flapping")),
+            flaps,
+            "{query}"
+        );
+    }
     let page = alice.get(&format!("/alerts/{last}")).await.expect(200);
     assert!(page.one("#live .note").starts_with("It flaps: it began 5 times within 24 hours."));
     assert!(!alice.get(&format!("/alerts/{calm}")).await.expect(200).has("#live .note"));

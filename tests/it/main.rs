@@ -48,6 +48,7 @@ mod reconcile;
 mod refusals;
 mod retention;
 mod rules_of_episodes;
+mod saved_filters;
 mod schema;
 mod second_factors;
 mod second_wall;

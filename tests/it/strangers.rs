@@ -54,7 +54,7 @@ pub struct Entry {
     pub root: Gets,
 }
 
-/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{kept}` (in quarantine), `{link}` (an invitation), people by
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{filter}` (saved by alice), `{kept}` (in quarantine), `{link}` (an invitation), people by
 /// name and `{secret}` are filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
 /// alice's. Where programs ask, the cast presents tokens.
 #[rustfmt::skip]
@@ -148,6 +148,10 @@ pub fn entries() -> Vec<Entry> {
         entry("GET",  "/alerts.csv",               "/alerts.csv",                     &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts.json",              "/alerts.json",                    &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts/live",              "/alerts/live",                    &[],     [Login, It, It, It, It]),
+        entry("GET",  "/alerts/filters",           "/alerts/filters?owner={owner}&server={server}", &[], [Login, It, It, It, It]),
+        entry("POST", "/alerts/filters",           "/alerts/filters",                 &[("name", "mine"), ("state", "open")], [Login, Done, Done, Done, Done]),
+        entry("POST", "/alerts/filters/{id}",      "/alerts/filters/{filter}",        &[("name", "nord-filter")], [Login, Nothing, Nothing, Done, Nothing]),
+        entry("POST", "/alerts/filters/{id}/removal", "/alerts/filters/{filter}/removal", &[], [Login, Nothing, Nothing, Done, Nothing]),
         entry("GET",  "/alerts/quarantine",        "/alerts/quarantine",              &[],     admins),
         entry("GET",  "/alerts/{id}",              "/alerts/{alert}",                 &[],     read),
         entry("POST", "/alerts/{id}/acknowledgement", "/alerts/{alert}/acknowledgement", &[],  people),
@@ -190,7 +194,7 @@ pub fn entries() -> Vec<Entry> {
 }
 
 /// What only Nordwind's people may read.
-pub const SECRETS: [&str; 12] = [
+pub const SECRETS: [&str; 13] = [
     "Nordwind",
     "nord-web",
     "nord-old",
@@ -203,6 +207,7 @@ pub const SECRETS: [&str; 12] = [
     "nord-newcomer",
     "nord-note",
     "nord-remark",
+    "nord-filter",
 ];
 
 /// What is Nordwind's, and what the staff see of it.
@@ -215,6 +220,8 @@ pub struct Scene {
     kept: String,
     /// Of alice, at the alert.
     note: String,
+    /// Saved by alice.
+    filter: String,
     /// An invitation.
     link: String,
     /// Name and id of each.
@@ -245,6 +252,8 @@ impl Scene {
         house.db.batch_execute("insert into alert_notes (alert_id, received_at, owner_id, user_id, user_name, staff, text) \
             select a.id, received_at, owner_id, u.id, u.name, false, 'nord-remark' from alerts a, users u where u.name = 'alice'").await.unwrap();
         let note = house.column("select id::text from alert_notes").await.remove(0);
+        house.db.batch_execute("insert into saved_filters (user_id, name, query) select id, 'nord-filter', 'state=open&owner=101' from users where name = 'alice'").await.unwrap();
+        let filter = house.column("select id::text from saved_filters").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
         let kept = house.column("select id::text from quarantine").await.remove(0);
         house.db.batch_execute(
@@ -270,7 +279,21 @@ impl Scene {
         secrets.insert("astray", house.token("root", "astray", true, Some(house.suedstern)).await);
         secrets.insert("reads", house.token("root", "reads", false, None).await);
         let handle = handle[0].clone();
-        Self { server, gone, alert, publication, note, kept, link, people, handle, token, secrets, house }
+        Self {
+            server,
+            gone,
+            alert,
+            publication,
+            note,
+            kept,
+            filter,
+            link,
+            people,
+            handle,
+            token,
+            secrets,
+            house,
+        }
     }
 
     fn path(&self, entry: &Entry) -> String {
@@ -281,6 +304,7 @@ impl Scene {
             .replace("{gone}", &self.gone.to_string())
             .replace("{alert}", &self.alert)
             .replace("{note}", &self.note)
+            .replace("{filter}", &self.filter)
             .replace("{publication}", &self.publication)
             .replace("{kept}", &self.kept)
             .replace("{handle}", &self.handle)

@@ -1,16 +1,16 @@
 //! Counts for pictures. They are of episodes that began in a range, and bounded: of a range with more than
 //! [`MOST`] the newest are counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bigint, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, Bigint, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use jiff::{SignedDuration, Timestamp};
 use jiff_diesel::ToDiesel;
 
 use super::select::{Order, Reach, Wanted};
-use super::{Filter, Name};
+use super::{Filter, Name, Named, narrowed};
 use crate::error::Result;
 use crate::store::Db;
 use crate::store::scope::Scope;
@@ -32,10 +32,22 @@ pub struct Figures {
     pub servers: Vec<(Name, i64)>,
     /// There are more; these are the newest.
     pub capped: bool,
+    /// Only episodes back to this beginning were looked through: many have what was searched for.
+    pub searched_to: Option<Timestamp>,
 }
 
-/// Counts episodes that began from `from` to before `to` and have the filter's owner, server, rule and severity; what else it
-/// has is not looked at.
+/// The filter's owner, server, state and search; its days are no days of beginnings.
+fn searched(filter: &Filter) -> Filter {
+    Filter {
+        state: filter.state,
+        owner: filter.owner,
+        server: filter.server,
+        q: filter.q.clone(),
+        ..Filter::default()
+    }
+}
+
+/// Counts episodes that began from `from` to before `to` and that the filter leaves but for its days.
 pub async fn figures(
     db: &mut Db,
     scope: &Scope,
@@ -62,11 +74,12 @@ pub async fn figures(
         #[diesel(sql_type = Bigint)]
         walked: i64,
     }
-    let within = Filter { to: Some(to), owner: filter.owner, server: filter.server, ..Filter::default() };
+    let within = Filter { to: Some(to), ..searched(filter) };
     let wanted = Wanted {
         since: Some(from),
         ..Wanted::new(Reach::of(scope, filter.owner), &within, Order::Newest, MOST)
     };
+    let wanted = narrowed(db, wanted).await?;
     if wanted.reach.is_empty() {
         return Ok(Figures::default());
     }
@@ -108,6 +121,7 @@ pub async fn figures(
         }
     }
     figures.capped = walked >= MOST;
+    figures.searched_to = wanted.within.map(|(began, _)| began);
     Ok(figures)
 }
 
@@ -134,21 +148,83 @@ pub async fn flapping(
     since: Timestamp,
     least: i64,
 ) -> Result<Vec<Flapping>> {
-    let within = Filter { owner: filter.owner, server: filter.server, ..Filter::default() };
+    let within = searched(filter);
     let wanted = Wanted {
         since: Some(since),
         ..Wanted::new(Reach::of(scope, filter.owner), &within, Order::Newest, MOST)
     };
+    let wanted = narrowed(db, wanted).await?;
     if wanted.reach.is_empty() {
         return Ok(Vec::new());
     }
     let mut statement = Statement::new(
         "select (array_agg(a.id order by a.started_at desc))[1] as id, min(a.rule) as rule, min(a.instance) as instance, count(*) as n from ",
     );
-    wanted.source(&mut statement, "a.cluster_id, a.fingerprint, a.rule, a.instance, a.started_at, a.id", 0);
+    let columns = "a.cluster_id, a.fingerprint, a.rule, a.severity, a.instance, a.started_at, a.id";
+    wanted.source(&mut statement, columns, 0);
+    statement.text(" where ").value::<Text, _>(filter.rule.clone()).text(" in ('', a.rule) and ");
+    statement.value::<Text, _>(filter.severity.clone()).text(" in ('', a.severity)");
     statement.text(" group by a.cluster_id, a.fingerprint having count(*) >= ").value::<Bigint, _>(least);
     statement.text(" order by 4 desc, 1 limit ").value::<Bigint, _>(TOP);
     Ok(statement.load(db.conn()).await?)
+}
+
+/// Which of these episodes, by their ids, flap: their alert began `least` times or more in the 24 hours up to their own
+/// beginning, that one included. Only what the scope may see is counted.
+pub async fn flapping_among<'a>(
+    db: &mut Db,
+    scope: &Scope,
+    rows: impl IntoIterator<Item = &'a Named>,
+    least: i64,
+) -> Result<HashSet<i64>> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = Bigint)]
+        id: i64,
+    }
+    let day = SignedDuration::from_hours(24);
+    let (mut ids, mut clusters, mut fingerprints) = (vec![], vec![], vec![]);
+    let (mut since, mut until, mut from, mut to) = (vec![], vec![], vec![], vec![]);
+    for Named { alert, .. } in rows {
+        let began = alert.started_at.checked_sub(day).ok();
+        // receipts say which months: an earlier one is not heard of more than a day after a later one
+        let first = began.and_then(|began| began.checked_sub(day).ok());
+        let Some(((began, first), last)) = began.zip(first).zip(alert.received_at.checked_add(day).ok())
+        else {
+            continue;
+        };
+        ids.push(alert.id);
+        clusters.push(alert.cluster_id);
+        fingerprints.push(alert.fingerprint.as_str());
+        since.push(began.to_diesel());
+        until.push(alert.started_at.to_diesel());
+        from.push(first.to_diesel());
+        to.push(last.to_diesel());
+    }
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let owners = scope.owners().map(<[i64]>::to_vec);
+    let found: Vec<Id> = diesel::sql_query(
+        "select u.id from unnest($1, $2, $3, $4, $5, $6, $7) u(id, cluster, fingerprint, since, until, first, last), \
+         lateral (select count(*) as n from (select 1 from alerts a \
+           where a.fingerprint = u.fingerprint and a.cluster_id = u.cluster and a.started_at > u.since and a.started_at <= u.until \
+             and a.received_at >= u.first and a.received_at < u.last and ($9::bigint[] is null or a.owner_id = any($9)) \
+           limit $8) b) c where c.n >= $8",
+    )
+    .bind::<Array<Bigint>, _>(ids)
+    .bind::<Array<Integer>, _>(clusters)
+    .bind::<Array<Text>, _>(fingerprints)
+    .bind::<Array<Timestamptz>, _>(since)
+    .bind::<Array<Timestamptz>, _>(until)
+    .bind::<Array<Timestamptz>, _>(from)
+    .bind::<Array<Timestamptz>, _>(to)
+    .bind::<Bigint, _>(least)
+    .bind::<Nullable<Array<Bigint>>, _>(owners)
+    .prepared()
+    .load(db.conn())
+    .await?;
+    Ok(found.into_iter().map(|row| row.id).collect())
 }
 
 /// An episode of a server, as far as a strip of time shows it.

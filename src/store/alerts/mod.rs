@@ -3,6 +3,7 @@
 pub mod figures;
 mod groups;
 mod handling;
+mod open;
 mod read;
 mod select;
 mod terms;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 pub use self::groups::{By, Group, Groups, MOST as MOST_GROUPS, groups};
 pub use self::handling::{NewNote, Note, Said, find_rw, notes, sweep};
+pub use self::open::{Open, open, open_count};
 use self::select::{Identity, Order, Reach, Wanted};
 use self::terms::Term;
 pub use self::terms::index;
@@ -285,35 +287,6 @@ pub async fn siblings(db: &mut Db, scope: &Scope, alert: &Alert, limit: i64) -> 
     let wanted = Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Newest, limit);
     let identities = Some(vec![(alert.cluster_id, alert.fingerprint.clone())]);
     Wanted { identities, except: Some(alert.id), ..wanted }.rows(db).await
-}
-
-/// How many open episodes the scope may see, up to `limit`.
-pub async fn open_count(db: &mut Db, scope: &Scope, limit: i64) -> Result<i64> {
-    let filter = Filter { state: State::Open, ..Filter::default() };
-    Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Any, limit).number(db).await
-}
-
-/// How many open critical and other episodes the scope may see.
-pub async fn open_by_severity(db: &mut Db, scope: &Scope) -> Result<(i64, i64)> {
-    #[derive(QueryableByName)]
-    struct Counts {
-        #[diesel(sql_type = Bigint)]
-        critical: i64,
-        #[diesel(sql_type = Bigint)]
-        other: i64,
-    }
-    let filter = Filter { state: State::Open, ..Filter::default() };
-    let wanted = Wanted::new(Reach::of(scope, Whose::Any), &filter, Order::Any, i64::MAX);
-    if wanted.reach.is_empty() {
-        return Ok((0, 0));
-    }
-    let mut statement = Statement::new(
-        "select count(*) filter (where a.severity = 'critical') as critical, \
-         count(*) filter (where a.severity <> 'critical') as other from ",
-    );
-    wanted.source(&mut statement, "a.severity, a.started_at, a.id", 0);
-    let counts: Counts = statement.get_result(db.conn()).await?;
-    Ok((counts.critical, counts.other))
 }
 
 /// How many there are.

@@ -6,19 +6,17 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::day;
+use super::filters::Selects;
+use super::{Filters, day};
 use crate::app::App;
 use crate::auth::User;
-use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::face::Query;
-use crate::store::alerts::{Filter, Whose, figures as counts};
-use crate::store::{owners, servers};
+use crate::store::alerts::figures as counts;
 use crate::web::chart::{Bar, Bars, FLAPS};
-use crate::web::{Choice, Frame, Link, Look, choices, named_choices, number, rule_title};
+use crate::web::{Frame, Link, Look, number, rule_title};
 
 /// The longest range.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 92);
@@ -31,11 +29,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 struct FiguresPage {
     frame: Frame,
     show_owner: bool,
-    rules: Vec<Choice>,
-    severities: Vec<Choice>,
-    owners: Vec<Choice>,
-    /// The server that it is narrowed to.
-    server: Option<Choice>,
+    q: String,
+    selects: Selects,
     from: String,
     to: String,
     /// `1,204 alerts began from … to …`
@@ -55,55 +50,8 @@ struct Noisy {
     count: String,
 }
 
-/// The filters as they stand in the URL; those of the list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Wanted {
-    rule: String,
-    severity: String,
-    /// An owner's id or `unassigned`.
-    owner: String,
-    /// A server's id.
-    server: String,
-    /// Days in the person's zone, both included, as 2026-11-22.
-    from: String,
-    to: String,
-}
-
-impl Wanted {
-    fn filter(&self) -> Filter {
-        Filter {
-            rule: self.rule.clone(),
-            severity: self.severity.clone(),
-            owner: match self.owner.as_str() {
-                "" => Whose::Any,
-                "unassigned" => Whose::Unassigned,
-                // what is no id is nobody's
-                id => Whose::Owner(id.parse().unwrap_or(0)),
-            },
-            server: (!self.server.is_empty()).then(|| self.server.parse().unwrap_or(0)),
-            ..Filter::default()
-        }
-    }
-
-    /// The list with these filters, one of them as given.
-    fn href(&self, key: &str, value: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let pairs = [
-            ("rule", &self.rule),
-            ("severity", &self.severity),
-            ("owner", &self.owner),
-            ("server", &self.server),
-            ("from", &self.from),
-            ("to", &self.to),
-        ];
-        query.extend_pairs(pairs.into_iter().filter(|(name, value)| *name != key && !value.is_empty()));
-        format!("/alerts?{}", query.append_pair(key, value).finish())
-    }
-}
-
 /// The beginnings of the days or hours of a range, which begins with one; and whether they are hours.
-fn times(wanted: &Wanted, zone: &TimeZone, now: Timestamp) -> Result<(Vec<Timestamp>, Timestamp, bool)> {
+fn times(wanted: &Filters, zone: &TimeZone, now: Timestamp) -> Result<(Vec<Timestamp>, Timestamp, bool)> {
     let to = day(&wanted.to, 1, zone).map_or(now, |to| to.min(now));
     let midnight = |at: Timestamp| at.to_zoned(zone.clone()).start_of_day().map_err(Error::internal);
     let from = match day(&wanted.from, 0, zone) {
@@ -140,49 +88,34 @@ pub async fn figures(
     user: User,
     session: Session,
     look: Look,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<Filters>,
 ) -> Result<Response> {
     let mut db = app.db(&user).await?;
-    let (scope, filter, now) = (user.scope(), wanted.filter(), Timestamp::now());
-    let server = match filter.server {
-        None => None,
-        Some(id) => Some(servers::find(&mut db, &scope, id).await?),
-    };
+    let (scope, filter, now) = (user.scope(), wanted.filter(&look.zone), Timestamp::now());
+    let selects = Selects::of(&mut db, &user, &wanted).await?;
     let (starts, to, hours) = times(&wanted, &look.zone, now)?;
     let from = starts.first().copied().unwrap_or(to);
     let counted = counts::figures(&mut db, &scope, &filter, from, to).await?;
-    let flaps = i64::try_from(FLAPS).unwrap_or(i64::MAX);
     let since = now.checked_sub(DAY).unwrap_or(now);
-    let flapping = counts::flapping(&mut db, &scope, &filter, since, flaps).await?;
-    let mut owner_choices = Vec::new();
-    if user.sees_several() {
-        owner_choices =
-            named_choices(Some("Every owner"), owners::choices(&mut db, &scope).await?, &wanted.owner);
-    }
+    let flapping = counts::flapping(&mut db, &scope, &filter, since, FLAPS).await?;
     let all: i64 = counted.quarters.iter().map(|(_, _, n)| n).sum();
     let time = |at: Timestamp| at.to_zoned(look.zone.clone()).strftime("%-d %b %H:%M").to_string();
-    let kinds = catalogue::KINDS.iter().map(|kind| (kind.name.to_owned(), kind.title.to_owned()));
     let noisy = |what: Link, n: i64| Noisy { what, under: String::new(), count: number(n) };
     let page = FiguresPage {
         show_owner: user.sees_several(),
-        rules: choices(std::iter::once((String::new(), "Every rule".to_owned())).chain(kinds), &wanted.rule),
-        severities: choices(
-            [("", "Every severity"), ("critical", "Critical"), ("warning", "Warning")],
-            &wanted.severity,
-        ),
-        owners: owner_choices,
-        server: server.map(|server| Choice {
-            value: server.id.to_string(),
-            label: server.name,
-            selected: true,
-        }),
+        selects,
         said: format!(
             "{} began from {} to {}.",
             if all == 0 { "No alert".into() } else { crate::web::counted(all, "alert") },
             time(from),
             time(to)
         ),
-        part: if counted.capped {
+        part: if let Some(back) = counted.searched_to {
+            format!(
+                "Many alerts have what was searched for: only those that began since {} are counted.",
+                time(back)
+            )
+        } else if counted.capped {
             format!("There are more: only the newest {} are counted.", number(counts::MOST))
         } else {
             String::new()
@@ -192,7 +125,7 @@ pub async fn figures(
             .servers
             .iter()
             .map(|(server, n)| {
-                let href = wanted.href("server", &server.id.to_string());
+                let href = wanted.narrowed("server", &server.id.to_string());
                 let href = if server.removed { String::new() } else { href };
                 noisy(Link { href, text: server.name.clone() }, *n)
             })
@@ -200,7 +133,7 @@ pub async fn figures(
         noisy_rules: counted
             .rules
             .iter()
-            .map(|(rule, n)| noisy(Link { href: wanted.href("rule", rule), text: rule_title(rule) }, *n))
+            .map(|(rule, n)| noisy(Link { href: wanted.narrowed("rule", rule), text: rule_title(rule) }, *n))
             .collect(),
         flapping: flapping
             .into_iter()
@@ -210,6 +143,7 @@ pub async fn figures(
                 count: number(one.n),
             })
             .collect(),
+        q: wanted.q,
         from: wanted.from,
         to: wanted.to,
         frame: look.frame(&mut db, &user, &session).await?,

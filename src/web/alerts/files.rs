@@ -12,7 +12,7 @@ use crate::auth::User;
 use crate::error::Result;
 use crate::face::Query;
 use crate::store::alerts::{self, Filter, Named, Place};
-use crate::web::files::{BATCH, Form, List, Row, send};
+use crate::web::files::{BATCH, Form, List, Row, send, text};
 use crate::web::{Look, csv as records};
 
 /// `GET /alerts.csv`
@@ -22,7 +22,7 @@ pub async fn csv(
     look: Look,
     Query(filters): Query<Filters>,
 ) -> Result<Response> {
-    send(Episodes::new(app, user, filters.filter(&look.zone)), Form::Csv).await
+    send(Episodes { app, user, filter: filters.filter(&look.zone) }, Form::Csv).await
 }
 
 /// `GET /alerts.json`
@@ -32,21 +32,13 @@ pub async fn json(
     look: Look,
     Query(filters): Query<Filters>,
 ) -> Result<Response> {
-    send(Episodes::new(app, user, filters.filter(&look.zone)), Form::Json).await
+    send(Episodes { app, user, filter: filters.filter(&look.zone) }, Form::Json).await
 }
 
 struct Episodes {
     app: App,
     user: User,
     filter: Filter,
-    after: Option<Place>,
-    ended: bool,
-}
-
-impl Episodes {
-    fn new(app: App, user: User, filter: Filter) -> Self {
-        Self { app, user, filter, after: None, ended: false }
-    }
 }
 
 impl List for Episodes {
@@ -70,17 +62,11 @@ impl List for Episodes {
         "annotations",
     ];
     type Row = Named;
+    type Place = Place;
 
-    async fn next(&mut self) -> Result<Option<Vec<Named>>> {
-        if self.ended {
-            return Ok(None);
-        }
+    async fn batch(&self, after: Option<Place>) -> Result<(Vec<Named>, Option<Place>)> {
         let mut db = self.app.db(&self.user).await?;
-        let (rows, next) =
-            alerts::batch(&mut db, &self.user.scope(), &self.filter, self.after, BATCH).await?;
-        self.ended = next.is_none();
-        self.after = next;
-        Ok(Some(rows))
+        alerts::batch(&mut db, &self.user.scope(), &self.filter, after, BATCH).await
     }
 }
 
@@ -132,20 +118,18 @@ impl<'a> Line<'a> {
 impl Row for Named {
     fn csv(&self) -> String {
         let line = Line::new(self);
-        let id = |id: Option<i64>| id.map_or_else(String::new, |id| id.to_string());
-        let time = |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.to_string());
         records::record([
             line.id.to_string().as_str(),
             &line.started_at.to_string(),
-            &time(line.ended_at),
+            &text(line.ended_at),
             &line.last_seen_at.to_string(),
             line.close_reason.unwrap_or_default(),
             line.rule,
             line.severity,
             line.owner.unwrap_or_default(),
-            &id(line.owner_id),
+            &text(line.owner_id),
             line.server.unwrap_or_default(),
-            &id(line.server_id),
+            &text(line.server_id),
             line.instance,
             line.summary.unwrap_or_default(),
             line.fingerprint,

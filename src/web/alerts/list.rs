@@ -6,17 +6,19 @@ use axum::response::Response;
 use tower_sessions::Session;
 
 use super::Filters;
+use super::filters::Selects;
 use super::groups::GroupsTable;
 use super::live::digest;
+use super::saved::Saved;
 use crate::app::App;
 use crate::auth::User;
-use crate::catalogue;
 use crate::error::Result;
 use crate::face::Query;
 use crate::page::SIZE;
-use crate::store::alerts::Count;
-use crate::store::{alerts, owners, quarantine, servers};
-use crate::web::{AlertRow, Choice, Frame, Look, Pager, When, choices, counted, named_choices, number};
+use crate::store::alerts::{Count, figures};
+use crate::store::{alerts, quarantine};
+use crate::web::chart::FLAPS;
+use crate::web::{AlertRow, Frame, Look, Pager, When, counted, number};
 
 #[derive(Template)]
 #[template(path = "alerts/list.html", blocks = ["rows"])]
@@ -24,15 +26,11 @@ struct AlertsPage {
     frame: Frame,
     show_owner: bool,
     q: String,
-    states: Vec<Choice>,
-    rules: Vec<Choice>,
-    severities: Vec<Choice>,
-    owners: Vec<Choice>,
-    group: Vec<Choice>,
+    selects: Selects,
+    /// `None` while an admin looks as a customer, who has others or none.
+    saved: Option<Saved>,
     /// In place of the rows.
     groups: Option<GroupsTable>,
-    /// The server that the list is narrowed to.
-    server: Option<Choice>,
     from: String,
     to: String,
     filtered: bool,
@@ -67,6 +65,8 @@ pub async fn list(
     look: Look,
     Query(filters): Query<Filters>,
 ) -> Result<Response> {
+    // one connection at a time: who holds one and waits for another may wait for ever
+    let saved = Saved::of(&mut app.door().await?, &user, &filters).await?;
     let mut db = app.db(&user).await?;
     let scope = user.scope();
     let filter = filters.filter(&look.zone);
@@ -75,7 +75,8 @@ pub async fn list(
         Some(_) => alerts::Found::none(),
         None => alerts::list(&mut db, &scope, &filter, &filters.at()).await?,
     };
-    let rows = AlertRow::all(&found.items, &look.zone);
+    let flapping = figures::flapping_among(&mut db, &scope, &found.items, FLAPS).await?;
+    let rows = AlertRow::marked(&found.items, &flapping, &look.zone);
     let (page_query, live_query) = filters.of_page();
     let whole = found.prev.is_none() && found.next.is_none();
     let items = i64::try_from(found.items.len()).unwrap_or_default();
@@ -85,58 +86,12 @@ pub async fn list(
         Count::MoreThan(count) => format!("more than {} alerts", number(count)),
         Count::Unknown => format!("{SIZE} at a time"),
     };
-    let server = match filter.server {
-        None => None,
-        Some(id) => Some(servers::find(&mut db, &scope, id).await?),
-    };
-    let rules = catalogue::KINDS.iter().map(|kind| (kind.name.to_owned(), kind.title.to_owned()));
-    let other = (!filters.rule.is_empty() && catalogue::kind(&filters.rule).is_none())
-        .then(|| (filters.rule.clone(), filters.rule.clone()));
-    let mut owner_choices = Vec::new();
-    if user.sees_several() {
-        owner_choices =
-            named_choices(Some("Every owner"), owners::choices(&mut db, &scope).await?, &filters.owner);
-        if user.is_admin() {
-            owner_choices.insert(
-                1,
-                Choice {
-                    value: "unassigned".into(),
-                    label: "Unassigned".into(),
-                    selected: filters.owner == "unassigned",
-                },
-            );
-        }
-    }
+    let frame = look.frame(&mut db, &user, &session).await?;
     let page = AlertsPage {
         show_owner: user.sees_several(),
-        states: choices(
-            [
-                ("", "Open and closed"),
-                ("open", "Open"),
-                ("unacknowledged", "Open, not acknowledged"),
-                ("closed", "Closed"),
-            ],
-            &filters.state,
-        ),
-        rules: choices(
-            std::iter::once((String::new(), "Every rule".to_owned())).chain(rules).chain(other),
-            &filters.rule,
-        ),
-        severities: choices(
-            [("", "Every severity"), ("critical", "Critical"), ("warning", "Warning")],
-            &filters.severity,
-        ),
-        owners: owner_choices,
-        group: choices(
-            [("", "Each by itself"), ("server", "By server"), ("rule", "By alert")],
-            &filters.group,
-        ),
+        selects: Selects::of(&mut db, &user, &filters).await?,
+        saved,
         groups,
-        server: server.map(|server| Choice {
-            value: server.id.to_string(),
-            label: server.name,
-            selected: true,
-        }),
         empty: if !filters.q.trim().is_empty() {
             "Search finds labels, as severity=critical, and the beginnings of words: of labels, of what is told, and of servers' names."
         } else if filters.state == "unacknowledged" {
@@ -145,7 +100,7 @@ pub async fn list(
             "No alert fits these filters."
         },
         filtered: filters.pairs().iter().any(|(_, value)| !value.is_empty()),
-        news: News { page: page_query, stream: live_query, seen: digest(&rows) },
+        news: News { page: page_query, stream: live_query, seen: digest(&rows, frame.firing) },
         rows,
         searched_to: searched_to.map(|at| When::new(at, &look.zone)),
         pager: Pager::new(&found, "/alerts", &filters.pairs(), count),
@@ -158,7 +113,7 @@ pub async fn list(
         q: filters.q,
         from: filters.from,
         to: filters.to,
-        frame: look.frame(&mut db, &user, &session).await?,
+        frame,
     };
     look.show(&page, |page| page.as_rows().render())
 }

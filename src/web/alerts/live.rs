@@ -1,5 +1,5 @@
-//! `GET /alerts/live`: says to a list that is open that there is something new in it, and nothing else. The page
-//! then asks for its rows as it always does.
+//! `GET /alerts/live`: says to a list that is open that there is something new in it or in the menu's count, and
+//! nothing else. The page then asks for its rows as it always does, and finds the count with them.
 //!
 //! A stream looks at its own list, as its own person, at ticks of a clock of its own; what it says and when tells
 //! nothing of rows that it does not show.
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::face::Query;
 use crate::live::Seat;
 use crate::store::alerts;
-use crate::web::{AlertRow, Look};
+use crate::web::{AlertRow, Look, MOST_FIRING};
 
 /// What comes within it is told at once.
 const TICK: Duration = Duration::from_secs(1);
@@ -125,16 +125,18 @@ impl Watch {
             return Ok(None);
         }
         let mut db = self.app.db(&self.user).await?;
-        let filter = self.filters.filter(&self.look.zone);
-        let found = alerts::list(&mut db, &self.user.scope(), &filter, &self.filters.at()).await?;
-        let seen = digest(&AlertRow::all(&found.page.items, &self.look.zone));
+        let (scope, filter) = (self.user.scope(), self.filters.filter(&self.look.zone));
+        let found = alerts::list(&mut db, &scope, &filter, &self.filters.at()).await?;
+        let firing = alerts::open_count(&mut db, &scope, MOST_FIRING).await?;
+        let seen = digest(&AlertRow::all(&found.page.items, &self.look.zone), firing);
         Ok((seen != self.seen).then_some(seen))
     }
 }
 
-/// Rows as they are to be read, but for the time that goes by.
-pub(super) fn digest(rows: &[AlertRow]) -> String {
+/// Rows as they are to be read, but for the time that goes by; and how many alerts are open, as the menu says.
+pub(super) fn digest(rows: &[AlertRow], firing: i64) -> String {
     let mut hash = Sha256::new();
+    hash.update(format!("{firing}\n"));
     for row in rows {
         let lasted = (!row.open).then_some(&row.lasted);
         let (server, owner) = (row.server.as_ref(), row.owner.as_ref());

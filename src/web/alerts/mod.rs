@@ -8,6 +8,7 @@ mod groups;
 mod handling;
 mod list;
 mod live;
+mod saved;
 mod show;
 
 use jiff::civil::Date;
@@ -20,6 +21,7 @@ pub use self::filters::Filters;
 pub use self::handling::{acknowledge, erase, unacknowledge, write};
 pub use self::list::list;
 pub use self::live::live;
+pub use self::saved::{remove as remove_saved, rename as rename_saved, save, saved};
 pub use self::show::show;
 
 /// Midnight at the beginning of a day, or of one some days later; `None` for what is no day.

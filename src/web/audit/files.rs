@@ -12,7 +12,7 @@ use crate::auth::User;
 use crate::error::Result;
 use crate::face::Query;
 use crate::store::audit::{self, Entry, Filter, Place, STAFF, Who};
-use crate::web::files::{BATCH, Form, List, Row, send};
+use crate::web::files::{BATCH, Form, List, Row, send, text};
 use crate::web::{Look, csv as records};
 
 /// `GET /audit.csv`
@@ -24,7 +24,7 @@ pub async fn csv(
 ) -> Result<Response> {
     reader(&user)?;
     let filter = filters.filter(&look.zone)?;
-    send(Entries { app, user, filter, after: None, ended: false }, Form::Csv).await
+    send(Entries { app, user, filter }, Form::Csv).await
 }
 
 /// `GET /audit.json`
@@ -36,15 +36,13 @@ pub async fn json(
 ) -> Result<Response> {
     reader(&user)?;
     let filter = filters.filter(&look.zone)?;
-    send(Entries { app, user, filter, after: None, ended: false }, Form::Json).await
+    send(Entries { app, user, filter }, Form::Json).await
 }
 
 struct Entries {
     app: App,
     user: User,
     filter: Filter,
-    after: Option<Place>,
-    ended: bool,
 }
 
 impl List for Entries {
@@ -65,16 +63,14 @@ impl List for Entries {
         "new",
     ];
     type Row = Entry;
+    type Place = Place;
 
-    async fn next(&mut self) -> Result<Option<Vec<Entry>>> {
-        if self.ended {
-            return Ok(None);
-        }
+    async fn batch(&self, after: Option<Place>) -> Result<(Vec<Entry>, Option<Place>)> {
         let mut db = self.app.db(&self.user).await?;
-        let rows = audit::batch(&mut db, &self.user.writing(), &self.filter, self.after, BATCH).await?;
-        self.after = rows.last().map(Entry::place);
-        self.ended = i64::try_from(rows.len()).is_ok_and(|rows| rows < BATCH);
-        Ok(Some(rows))
+        let rows = audit::batch(&mut db, &self.user.writing(), &self.filter, after, BATCH).await?;
+        let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH);
+        let last = rows.last().map(Entry::place);
+        Ok((rows, last.filter(|_| full)))
     }
 }
 
@@ -121,22 +117,20 @@ impl<'a> Line<'a> {
 impl Row for Entry {
     fn csv(&self) -> String {
         let line = Line::new(self);
-        let id = |id: Option<i64>| id.map_or_else(String::new, |id| id.to_string());
-        let json = |value: Option<&Value>| value.map_or_else(String::new, Value::to_string);
         records::record([
             line.id.to_string().as_str(),
             &line.at.to_string(),
             line.user,
-            &id(line.user_id),
+            &text(line.user_id),
             line.through.unwrap_or_default(),
             line.address.unwrap_or_default(),
             line.owner.unwrap_or_default(),
-            &id(line.owner_id),
+            &text(line.owner_id),
             line.action,
             line.object,
-            &id(line.object_id),
-            &json(line.old),
-            &json(line.new),
+            &text(line.object_id),
+            &text(line.old),
+            &text(line.new),
         ])
     }
 

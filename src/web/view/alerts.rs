@@ -1,5 +1,7 @@
 //! Alerts, in every list the same.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -16,6 +18,8 @@ pub struct AlertRow {
     pub apart: bool,
     /// Open, and somebody said that they know of it.
     pub known: bool,
+    /// Began again and again in the day before.
+    pub flapping: bool,
     pub severity: String,
     /// The kind's title, or the alert's name.
     pub rule: String,
@@ -52,6 +56,7 @@ impl AlertRow {
             open,
             apart: !open || alert.suppressed.is_some(),
             known: open && named.acknowledged.is_some(),
+            flapping: false,
             severity: alert.severity.clone(),
             rule: rule_title(&alert.rule),
             summary: alert.annotations.get("summary").map(text).unwrap_or_default(),
@@ -61,6 +66,12 @@ impl AlertRow {
             started: When::new(alert.started_at, zone),
             lasted: lasted((until.as_second() - alert.started_at.as_second()).max(0)),
         }
+    }
+
+    /// Several, of which these flap.
+    pub fn marked(named: &[Named], flapping: &HashSet<i64>, zone: &TimeZone) -> Vec<Self> {
+        let row = |one: &Named| Self { flapping: flapping.contains(&one.alert.id), ..Self::new(one, zone) };
+        named.iter().map(row).collect()
     }
 
     /// Several.
