@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Server, visible};
 use crate::error::Result;
-use crate::page::{At, Page, SIZE, Seek};
+use crate::page::{At, Page, Seek};
 use crate::store::owners::Owner;
 use crate::store::schema::{owners, server_health, servers};
 use crate::store::scope::Scope;
@@ -44,6 +44,13 @@ pub struct Filter {
     pub owner: String,
     /// `up`, `down`, `unknown` or `paused`.
     pub state: String,
+    /// The whole external id, of the server and of its owner, and the address in its one form: programs ask for them.
+    #[serde(skip)]
+    pub external_id: Option<String>,
+    #[serde(skip)]
+    pub owner_external_id: Option<String>,
+    #[serde(skip)]
+    pub address: Option<String>,
 }
 
 /// Servers by name.
@@ -63,6 +70,15 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
     }
     if !filter.owner.is_empty() {
         query = query.filter(servers::owner_id.eq(filter.owner.parse().unwrap_or(0)));
+    }
+    if let Some(external_id) = &filter.external_id {
+        query = query.filter(servers::external_id.eq(external_id));
+    }
+    if let Some(external_id) = &filter.owner_external_id {
+        query = query.filter(owners::external_id.eq(external_id));
+    }
+    if let Some(address) = &filter.address {
+        query = query.filter(servers::address.eq(address));
     }
     query = match filter.state.as_str() {
         "paused" => query.filter(servers::enabled.eq(false)),
@@ -94,7 +110,7 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
     };
     type Row = (Server, String, Option<bool>, String);
     let rows: Vec<Row> = query
-        .limit(SIZE as i64 + 1)
+        .limit(at.rows())
         .select((
             Server::as_select(),
             owners::name,
@@ -103,7 +119,7 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
         ))
         .load(db.conn())
         .await?;
-    let page = Page::new(rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
+    let page = Page::sized(at.size, rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
     let alerts = open_alerts(db, page.items.iter().map(|(server, ..)| server.id).collect()).await?;
     let items = page.items.into_iter().map(|(server, owner_name, up, _)| {
         let alerts = alerts.get(&server.id).copied().unwrap_or_default();

@@ -1,0 +1,2 @@
+drop index servers_lookup_external_id_idx;
+drop index servers_lookup_address_idx;
