@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::Items;
-use super::ask::{Query, page, place};
+use super::ask::{Query, page, place, there};
 use crate::app::App;
 use crate::auth::Client;
 use crate::error::{Error, Fields, Result};
@@ -95,16 +95,22 @@ pub enum Which {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wanted {
+    #[serde(deserialize_with = "there")]
     status: Option<Which>,
     rule: Option<String>,
     severity: Option<String>,
+    #[serde(deserialize_with = "there")]
     owner_id: Option<i64>,
     /// `true`: those of owners that are not known here.
+    #[serde(deserialize_with = "there")]
     unassigned: Option<bool>,
+    #[serde(deserialize_with = "there")]
     server_id: Option<i64>,
     /// Episodes that were open at or after this moment.
+    #[serde(deserialize_with = "there")]
     from: Option<Timestamp>,
     /// Episodes that began before this moment.
+    #[serde(deserialize_with = "there")]
     to: Option<Timestamp>,
     /// Labels as `name=value`, and beginnings of words; all must hold.
     q: Option<String>,

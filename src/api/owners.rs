@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Items, made, one};
-use super::ask::{Body, Given, IfMatch, Query, TRIES, busy, given, page, place};
+use super::ask::{Body, Given, IfMatch, Query, TRIES, busy, given, page, place, there};
 use crate::app::App;
 use crate::auth::{Client, User};
 use crate::error::{Error, Fields, Result};
@@ -80,6 +80,7 @@ impl OwnerBody {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wanted {
+    #[serde(deserialize_with = "there")]
     external_id: Option<String>,
     /// Part of the name or external id.
     q: Option<String>,

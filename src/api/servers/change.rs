@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Server, ServerBody};
 use crate::api::answer::{made, one};
-use crate::api::ask::{Body, IfMatch, Query, TRIES, busy};
+use crate::api::ask::{Body, IfMatch, Query, TRIES, busy, there};
 use crate::app::App;
 use crate::auth::{Client, User};
 use crate::error::{Error, Fields, Result};
@@ -83,8 +83,11 @@ impl Whose {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Which {
+    #[serde(deserialize_with = "there")]
     owner_id: Option<i64>,
+    #[serde(deserialize_with = "there")]
     owner_external_id: Option<String>,
+    #[serde(deserialize_with = "there")]
     external_id: Option<String>,
 }
 
@@ -124,11 +127,14 @@ pub async fn put(
         let new = typed.check(user.reach(app.config()), known, app.our_labels()).await?;
         let mut db = app.db(&user).await?;
         let Some(server) = there else {
-            match owner.add_server(&mut db, new, &user.actor()).await {
-                // somebody else was faster
-                Err(Error::Invalid(fields)) if !fields.get("external_id").is_empty() => continue,
-                added => return shown(&mut db, &user, added?, true).await,
+            let added = owner.add_server(&mut db, new, &user.actor()).await;
+            // somebody else was faster, and has perhaps the same address too
+            if matches!(added, Err(Error::Invalid(_)))
+                && servers::by_external_id_rw(&mut db, &owner, external_id).await?.is_some()
+            {
+                continue;
             }
+            return shown(&mut db, &user, added?, true).await;
         };
         let updated = if if_match.is_given() {
             server.update_as_found(&mut db, new, &user.actor()).await

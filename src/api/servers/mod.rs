@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use self::body::ServerBody;
 pub use self::change::{change, create, put, remove};
 use super::answer::{Items, one};
-use super::ask::{Query, page, place};
+use super::ask::{Query, page, place, there};
 use crate::address::Address;
 use crate::app::App;
 use crate::auth::Client;
@@ -94,10 +94,14 @@ impl Server {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wanted {
+    #[serde(deserialize_with = "there")]
     external_id: Option<String>,
     /// In whatever notation.
+    #[serde(deserialize_with = "there")]
     address: Option<String>,
+    #[serde(deserialize_with = "there")]
     owner_external_id: Option<String>,
+    #[serde(deserialize_with = "there")]
     owner_id: Option<i64>,
     /// Part of the name, address, external id or comment.
     q: Option<String>,
@@ -124,7 +128,7 @@ pub async fn list(
         ..Filter::default()
     };
     let mut db = app.db(&client.user).await?;
-    let found = servers::list(&mut db, &client.user.scope(), &filter, &at).await?;
+    let found = servers::without_alerts(&mut db, &client.user.scope(), &filter, &at).await?;
     let fresh = health::fresh(&mut db).await?;
     let items = found.items.into_iter().map(|listed| Server::new(listed.server, listed.up, fresh));
     Ok(Json(Items { items: items.collect(), next_cursor: found.next }))

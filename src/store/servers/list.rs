@@ -55,6 +55,16 @@ pub struct Filter {
 
 /// Servers by name.
 pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Listed>> {
+    let mut page = without_alerts(db, scope, filter, at).await?;
+    let alerts = open_alerts(db, page.items.iter().map(|listed| listed.server.id).collect()).await?;
+    for listed in &mut page.items {
+        listed.alerts = alerts.get(&listed.server.id).copied().unwrap_or_default();
+    }
+    Ok(page)
+}
+
+/// As [`list`], for whom their alerts do not concern: none is counted.
+pub async fn without_alerts(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Listed>> {
     let seek = at.seek::<(String, i64)>();
     let mut query = visible(scope);
     let q = filter.q.trim();
@@ -120,9 +130,8 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
         .load(db.conn())
         .await?;
     let page = Page::sized(at.size, rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
-    let alerts = open_alerts(db, page.items.iter().map(|(server, ..)| server.id).collect()).await?;
     let items = page.items.into_iter().map(|(server, owner_name, up, _)| {
-        let alerts = alerts.get(&server.id).copied().unwrap_or_default();
+        let alerts = OpenAlerts::default();
         Listed { server, owner_name, up, alerts }
     });
     Ok(Page { items: items.collect(), prev: page.prev, next: page.next })
