@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::auth::Client;
 use crate::error::{Error, Fields, Result};
 use crate::face::Path;
+use crate::page::cursor;
 use crate::store::servers::{self, Filter};
 use crate::store::{Db, health};
 
@@ -109,14 +110,14 @@ pub struct Wanted {
     cursor: Option<String>,
 }
 
-/// `GET /api/v1/servers`: those that the token reaches, by name.
+/// `GET /api/v1/servers`: those that the token reaches, by id.
 pub async fn list(
     AppState(app): AppState<App>,
     client: Client,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Items<Server>>> {
-    place::<(String, i64)>(wanted.cursor.as_deref())?;
-    let at = page(wanted.limit, wanted.cursor)?;
+    let after: Option<i64> = place(wanted.cursor.as_deref())?;
+    let at = page(wanted.limit, None)?;
     let address = wanted.address.as_deref().map(Address::parse).transpose();
     let address = address.map_err(|why| Error::Invalid(Fields::one("address", why)))?;
     let filter = Filter {
@@ -128,10 +129,13 @@ pub async fn list(
         ..Filter::default()
     };
     let mut db = app.db(&client.user).await?;
-    let found = servers::without_alerts(&mut db, &client.user.scope(), &filter, &at).await?;
+    let mut rows = servers::batch(&mut db, &client.user.scope(), &filter, after, at.rows()).await?;
+    let more = rows.len() > at.size;
+    rows.truncate(at.size);
+    let next_cursor = rows.last().filter(|_| more).and_then(|(server, _)| cursor(&server.id));
     let fresh = health::fresh(&mut db).await?;
-    let items = found.items.into_iter().map(|listed| Server::new(listed.server, listed.up, fresh));
-    Ok(Json(Items { items: items.collect(), next_cursor: found.next }))
+    let items = rows.into_iter().map(|(server, up)| Server::new(server, up, fresh));
+    Ok(Json(Items { items: items.collect(), next_cursor }))
 }
 
 /// `GET /api/v1/servers/{id}`

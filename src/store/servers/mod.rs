@@ -15,7 +15,7 @@ use serde_json::json;
 
 pub use self::change::restore;
 pub use self::input::{NewServer, ServerInput, label_lines};
-pub use self::list::{Counts, Filter, Listed, OpenAlerts, counts, list, without_alerts};
+pub use self::list::{Counts, Filter, Listed, OpenAlerts, batch, counts, list};
 use super::Db;
 use super::owners::Owner;
 use super::schema::{owners, server_health, servers};
