@@ -110,7 +110,7 @@ async fn an_episode_says_what_is_known_of_it() {
 
     let root = house.program("root", "all", false, None).await;
     assert_eq!(root.get(&path).await.json()["acknowledged"]["by"], "root");
-    assert_eq!(walk(&root, "&unassigned=true").await, [unknown.clone()]);
+    assert_eq!(walk(&root, "&unassigned=true").await, std::slice::from_ref(&unknown));
     let charlie = house.program("charlie", "deploy", false, None).await;
     for (program, id) in [(&charlie, &id), (&charlie, &unknown), (&alice, &unknown)] {
         fields(&program.get(&format!("{ALERTS}/{id}")).await, 404);

@@ -47,12 +47,12 @@ pub struct ServerBody {
 
 impl ServerBody {
     /// As a new server.
-    pub(super) fn as_new(self) -> Result<ServerInput> {
+    pub(super) fn into_new(self) -> Result<ServerInput> {
         self.over(BTreeMap::new(), new())
     }
 
     /// As a change of one that is there.
-    pub(super) fn as_change(self, of: &servers::Server) -> Result<ServerInput> {
+    pub(super) fn into_change(self, of: &servers::Server) -> Result<ServerInput> {
         self.stays_with(of.owner_id)?;
         let labels = of.labels.as_object().into_iter().flatten();
         let labels =

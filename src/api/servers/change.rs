@@ -28,7 +28,7 @@ pub async fn create(
         return Err(Error::Forbidden);
     }
     let whose = Whose { owner_id: body.owner_id, owner_external_id: body.owner_external_id.clone() };
-    let checked = match body.as_new() {
+    let checked = match body.into_new() {
         // before a connection is taken: it may wait for DNS
         Ok(typed) => typed.check(user.reach(app.config()), None, app.our_labels()).await,
         Err(error) => Err(error),
@@ -114,7 +114,7 @@ pub async fn put(
     if body.external_id.take().flatten().is_some_and(|id| id.trim() != external_id) {
         return Err(Error::Invalid(Fields::one("external_id", "The query names another one.")));
     }
-    let typed = ServerInput { external_id: external_id.to_owned(), ..body.as_new()? };
+    let typed = ServerInput { external_id: external_id.to_owned(), ..body.into_new()? };
     for _ in 0..TRIES {
         let mut db = app.db(&user).await?;
         let there = servers::by_external_id_rw(&mut db, &owner, external_id).await?;
@@ -165,7 +165,7 @@ pub async fn change(
     for _ in 0..TRIES {
         let server = servers::find_rw(&mut app.db(&user).await?, &user.writing(), id).await?;
         if_match.check(server.updated_at)?;
-        let typed = body.clone().as_change(&server)?;
+        let typed = body.clone().into_change(&server)?;
         let new = typed.check(user.reach(app.config()), Some(&server), app.our_labels()).await?;
         let mut db = app.db(&user).await?;
         match server.update_as_found(&mut db, new, &user.actor()).await {
