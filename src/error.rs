@@ -1,23 +1,34 @@
 //! One error and the status it means. How it looks (a page, or problem+json) is decided by
 //! [`crate::face`]; nothing here knows HTML, JSON or HTTP frameworks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 /// Messages by field name, for input that was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(pub BTreeMap<&'static str, String>);
+pub struct Fields(pub BTreeMap<Cow<'static, str>, String>, Taken);
+
+/// Whether fields are refused only because something else has what must be unique.
+type Taken = bool;
 
 impl Fields {
     /// One message at one field.
-    pub fn one(field: &'static str, message: impl Into<String>) -> Self {
-        Self(BTreeMap::from([(field, message.into())]))
+    pub fn one(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self(BTreeMap::from([(field.into(), message.into())]), false)
+    }
+
+    /// One message at a field whose value something else has already: for programs that is a conflict (409), for
+    /// people a field that needs another look.
+    pub fn taken(field: &'static str, message: impl Into<String>) -> Self {
+        Self(Self::one(field, message).0, true)
     }
 
     /// Notes a message; the first one at a field stays.
-    pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.entry(field).or_insert_with(|| message.into());
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) {
+        self.0.entry(field.into()).or_insert_with(|| message.into());
+        self.1 = false;
     }
 
     /// The message at a field, or the empty string.
@@ -49,12 +60,18 @@ pub enum Error {
     /// The body is larger than this route takes (413).
     #[error("The request is too large.")]
     TooLarge,
-    /// The input was refused, field by field (422).
+    /// The body is not of the kind that this route takes (415).
+    #[error("The body has to be JSON, with `Content-Type: application/json`.")]
+    NotJson,
+    /// The input was refused, field by field (422; 409 to programs where another has it already).
     #[error("Some fields need another look: {}", .0.0.iter().map(|(field, message)| format!("{field}: {message}")).collect::<Vec<_>>().join("; "))]
     Invalid(Fields),
     /// What is asked for cannot be combined with what is there (409).
     #[error("{0}")]
     Conflict(String),
+    /// It was changed since it was read (412).
+    #[error("It was changed meanwhile. Get it again, and change what it is now.")]
+    Stale,
     /// Too many attempts; after that time there is one again (429).
     #[error("Too many attempts. Try again {}.", in_words(*.0))]
     TooMany(Duration),
@@ -82,8 +99,10 @@ impl Error {
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::Conflict(_) => 409,
+            Self::Conflict(_) | Self::Invalid(Fields(_, true)) => 409,
+            Self::Stale => 412,
             Self::TooLarge => 413,
+            Self::NotJson => 415,
             Self::Invalid(_) => 422,
             Self::TooMany(_) => 429,
             Self::Internal(_) => 500,
@@ -107,7 +126,9 @@ impl Error {
             Self::Unauthorized => "Not signed in",
             Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
-            Self::Conflict(_) => "That does not fit what is there",
+            Self::Conflict(_) | Self::Invalid(Fields(_, true)) => "That does not fit what is there",
+            Self::Stale => "Changed meanwhile",
+            Self::NotJson => "Not JSON",
             Self::TooLarge => "Too large",
             Self::Invalid(_) => "Some fields need another look",
             Self::TooMany(_) => "Too many attempts",

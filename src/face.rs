@@ -32,7 +32,6 @@ struct Problem<'a> {
     title: &'a str,
     status: u16,
     detail: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
@@ -191,7 +190,7 @@ fn log(error: &Error, method: &Method, uri: &Uri) -> Option<String> {
 fn problem(status: StatusCode, error: &Error, reference: Option<&str>) -> Response {
     let errors = match error {
         Error::Invalid(fields) => {
-            fields.0.iter().map(|(field, message)| FieldProblem { field, message }).collect()
+            fields.0.iter().map(|(field, message)| FieldProblem { field: field.as_ref(), message }).collect()
         }
         _ => Vec::new(),
     };

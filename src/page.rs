@@ -6,17 +6,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Rows a page.
+/// Rows a page, where nothing else is asked for.
 pub const SIZE: usize = 50;
 
 /// Where a page begins, as it comes in a URL: at most one of the two is used, `after` first.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize)]
 #[serde(default)]
 pub struct At {
     /// The page that follows this cursor.
     pub after: Option<String>,
     /// The page that ends before this cursor.
     pub before: Option<String>,
+    /// Rows a page; people have no choice.
+    #[serde(skip, default = "usual")]
+    pub size: usize,
+}
+
+fn usual() -> usize {
+    SIZE
+}
+
+impl Default for At {
+    fn default() -> Self {
+        Self { after: None, before: None, size: SIZE }
+    }
 }
 
 /// A position to continue from.
@@ -30,15 +43,27 @@ pub enum Seek<K> {
 impl At {
     /// The position; a cursor that is not one of ours is the start.
     pub fn seek<K: DeserializeOwned>(&self) -> Seek<K> {
-        let decode = |text: &Option<String>| {
-            let bytes = URL_SAFE_NO_PAD.decode(text.as_deref()?).ok()?;
-            serde_json::from_slice(&bytes).ok()
-        };
+        let decode = |text: &Option<String>| key(text.as_deref()?);
         if let Some(key) = decode(&self.after) {
             return Seek::After(key);
         }
         decode(&self.before).map_or(Seek::Start, Seek::Before)
     }
+
+    /// As many rows as have to be read to know whether more follow.
+    pub fn rows(&self) -> i64 {
+        i64::try_from(self.size).unwrap_or(i64::MAX - 1) + 1
+    }
+}
+
+/// A sort key as a cursor.
+pub fn cursor<K: Serialize>(key: &K) -> Option<String> {
+    Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).ok()?))
+}
+
+/// The sort key that a cursor holds; `None`: it is none of ours.
+pub fn key<K: DeserializeOwned>(cursor: &str) -> Option<K> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
 /// A slice of a list, in its order.
@@ -52,19 +77,21 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of at most [`SIZE`] from up to `SIZE + 1` rows, which were read in list order, or in
+    /// A page of at most [`SIZE`] rows, see [`Page::sized`].
+    pub fn new<K: Serialize>(rows: Vec<T>, seek: &Seek<K>, key: impl Fn(&T) -> K) -> Self {
+        Self::sized(SIZE, rows, seek, key)
+    }
+
+    /// Makes a page of at most `size` from up to `size + 1` rows, which were read in list order, or in
     /// reverse when seeking `Before`.
-    pub fn new<K: Serialize>(mut rows: Vec<T>, seek: &Seek<K>, key: impl Fn(&T) -> K) -> Self {
-        let more = rows.len() > SIZE;
-        rows.truncate(SIZE);
+    pub fn sized<K: Serialize>(size: usize, mut rows: Vec<T>, seek: &Seek<K>, key: impl Fn(&T) -> K) -> Self {
+        let more = rows.len() > size;
+        rows.truncate(size);
         let backwards = matches!(seek, Seek::Before(_));
         if backwards {
             rows.reverse();
         }
-        let cursor = |row: Option<&T>| {
-            let json = serde_json::to_vec(&key(row?)).ok()?;
-            Some(URL_SAFE_NO_PAD.encode(json))
-        };
+        let cursor = |row: Option<&T>| cursor(&key(row?));
         let (has_prev, has_next) = match seek {
             Seek::Start => (false, more),
             Seek::After(_) => (true, more),
@@ -79,7 +106,7 @@ impl<T> Page<T> {
 
     /// A page for which rows were looked for only up to `edge`: the next one goes on there.
     pub fn up_to<K: Serialize>(mut self, seek: &Seek<K>, edge: K) -> Self {
-        let cursor = serde_json::to_vec(&edge).ok().map(|json| URL_SAFE_NO_PAD.encode(json));
+        let cursor = cursor(&edge);
         match seek {
             Seek::Before(_) => self.prev = cursor,
             _ => self.next = cursor,
@@ -106,14 +133,14 @@ mod tests {
         };
         let first = read(&At::default());
         assert!(first.prev.is_none());
-        let second = read(&At { after: first.next, before: None });
+        let second = read(&At { after: first.next, before: None, ..At::default() });
         assert_eq!(second.items, (50..100).collect::<Vec<_>>());
-        let third = read(&At { after: second.next, before: None });
+        let third = read(&At { after: second.next, before: None, ..At::default() });
         assert_eq!((third.items.len(), third.next.is_none()), (20, true));
-        let back = read(&At { after: None, before: third.prev });
+        let back = read(&At { after: None, before: third.prev, ..At::default() });
         assert_eq!(back.items, (50..100).collect::<Vec<_>>());
-        let start = read(&At { after: None, before: back.prev });
+        let start = read(&At { after: None, before: back.prev, ..At::default() });
         assert_eq!((start.items[0], start.prev.is_none(), start.next.is_some()), (0, true, true));
-        assert_eq!(read(&At { after: Some("%%".into()), before: None }).items[0], 0);
+        assert_eq!(read(&At { after: Some("%%".into()), before: None, ..At::default() }).items[0], 0);
     }
 }

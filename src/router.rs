@@ -90,6 +90,8 @@ impl Route {
 const GET: &[&str] = &["GET"];
 const POST: &[&str] = &["POST"];
 const BOTH: &[&str] = &["GET", "POST"];
+const LIST: &[&str] = &["GET", "POST", "PUT"];
+const ONE: &[&str] = &["GET", "PATCH", "DELETE"];
 
 /// Every URL. A test walks it as every kind of person.
 #[rustfmt::skip]
@@ -179,6 +181,12 @@ pub fn routes() -> Vec<Route> {
         route("/account/second-factor/removal",        POST, User, post(second_factors::remove)).sudo("turn off the second factor"),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
         route("/api/v1/me",                  GET,  Client,  get(api::me::show)),
+        route("/api/v1/owners",              LIST, Client,  get(api::owners::list).post(api::owners::create).put(api::owners::put)),
+        route("/api/v1/owners/{id}",         ONE,  Client,  get(api::owners::show).patch(api::owners::change).delete(api::owners::remove)),
+        route("/api/v1/servers",             LIST, Client,  get(api::servers::list).post(api::servers::create).put(api::servers::put)),
+        route("/api/v1/servers/{id}",        ONE,  Client,  get(api::servers::show).patch(api::servers::change).delete(api::servers::remove)),
+        route("/api/v1/alerts",              GET,  Client,  get(api::alerts::list)),
+        route("/api/v1/alerts/{id}",         GET,  Client,  get(api::alerts::show)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),
         route("/webhook/alertmanager/",      POST, Webhook, webhook()),
         route("/metrics",                    GET,  Client,  get(api::metrics::show)),
@@ -218,7 +226,11 @@ pub fn router(app: App) -> Router {
     for route in all {
         let page = route.page(&pages);
         if face::is_for_programs(route.path) {
-            programs = programs.route(route.path, route.handler);
+            let mut handler = route.handler;
+            if route.door == Door::Client {
+                handler = handler.layer(middleware::from_fn(face::whole));
+            }
+            programs = programs.route(route.path, handler);
             continue;
         }
         let mut handler = route.handler;

@@ -54,7 +54,7 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
         owners::create(&mut db, all, input.check()?, &by).await?;
     }
     for (owner, external_id, name, address, port, comment, enabled) in SERVERS {
-        let owner = owners::by_external_id(&mut db, all, owner).await?;
+        let owner = owners::by_external_id(&mut db, &all.into(), owner).await?;
         let input = ServerInput {
             name: name.into(),
             address: address.into(),
@@ -84,7 +84,7 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
         &by,
     )
     .await?;
-    let acme = owners::by_external_id(&mut db, all, "12").await?;
+    let acme = owners::by_external_id(&mut db, &all.into(), "12").await?;
     let acme = owners::find_rw(&mut db, &all.into(), acme.id).await?;
     acme.set_threshold(&mut db, threshold("cpu_threshold_exceeded", "warning", "60", "30s").check()?, &by)
         .await?;

@@ -106,7 +106,7 @@ async fn create(db: &mut Db, all: All, new: New) -> Result<String> {
     let identity = identity.with_context(|| format!("{user} is locked out"))?;
     let mut only = None;
     if let Some(external_id) = owner {
-        let found = match owners::by_external_id(db, all, &external_id).await {
+        let found = match owners::by_external_id(db, &all.into(), &external_id).await {
             Err(Error::NotFound) => bail!("no owner has the external id {external_id}"),
             other => other?,
         };

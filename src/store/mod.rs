@@ -269,7 +269,7 @@ fn on_constraint<T>(result: Result<T, DieselError>, known: &[(&str, &'static str
             && let Some(name) = info.constraint_name()
             && let Some((_, field, message)) = known.iter().find(|(constraint, ..)| *constraint == name)
         {
-            return Error::Invalid(Fields::one(field, *message));
+            return Error::Invalid(Fields::taken(field, *message));
         }
         error.into()
     })

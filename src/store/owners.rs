@@ -1,5 +1,6 @@
 //! Owners: the tenants. Only admins make, change and remove them.
 
+mod change;
 mod choices;
 
 use std::collections::HashMap;
@@ -10,17 +11,15 @@ use diesel::sql_types::{Array, Bigint, Bool, Text};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
 
+pub use self::change::{create, note_look, remove, remove_as_found, restore, update, update_as_found};
 pub use self::choices::{among, choices, choices_rw, named, suggestions};
-use super::audit::{self, Event};
-use super::changes::{Actor, note};
 use super::schema::owners;
-use super::scope::{All, Scope, Writable, Writing};
+use super::scope::{Scope, Writable, Writing};
 use super::servers::OpenAlerts;
-use super::{Db, like, on_constraint};
+use super::{Db, like};
 use crate::error::{Error, Fields, Result};
-use crate::page::{At, Page, SIZE, Seek};
+use crate::page::{At, Page, Seek};
 
 /// An owner that has not been removed.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -32,6 +31,8 @@ pub struct Owner {
     pub comment: String,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     pub created_at: Timestamp,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub updated_at: Timestamp,
     /// For how many days alerts are kept after their end; 0: for ever; `None`: as the settings say.
     pub history_days: Option<i32>,
 }
@@ -142,21 +143,33 @@ pub async fn find_rw(db: &mut Db, writing: &Writing, id: i64) -> Result<Writable
     }
 }
 
-/// The owner with that external id.
-pub async fn by_external_id(db: &mut Db, all: All, external_id: &str) -> Result<Owner> {
-    Ok(visible(&all.into())
+/// The owner with that external id, for reading.
+pub async fn by_external_id(db: &mut Db, scope: &Scope, external_id: &str) -> Result<Owner> {
+    Ok(visible(scope)
         .filter(owners::external_id.eq(external_id))
         .select(Owner::as_select())
         .first(db.conn())
         .await?)
 }
 
-/// Owners by name, whose name or external id contains `q`.
-pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<Owner>> {
+/// What a list of owners is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Part of the name or external id.
+    pub q: String,
+    /// The whole external id.
+    pub external_id: Option<String>,
+}
+
+/// Owners by name.
+pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Owner>> {
     let seek = at.seek::<(String, i64)>();
     let mut query = visible(scope);
-    if !q.trim().is_empty() {
-        let pattern = like(q.trim());
+    if let Some(external_id) = &filter.external_id {
+        query = query.filter(owners::external_id.eq(external_id));
+    }
+    if !filter.q.trim().is_empty() {
+        let pattern = like(filter.q.trim());
         query = query.filter(owners::name.ilike(pattern.clone()).or(owners::external_id.ilike(pattern)));
     }
     query = match &seek {
@@ -181,11 +194,11 @@ pub async fn list(db: &mut Db, scope: &Scope, q: &str, at: &At) -> Result<Page<O
             .order((sql::<Text>("lower(owners.name) desc"), owners::id.desc())),
     };
     let rows = query
-        .limit(SIZE as i64 + 1)
+        .limit(at.rows())
         .select((Owner::as_select(), sql::<Text>("lower(owners.name)")))
         .load::<(Owner, String)>(db.conn())
         .await?;
-    let page = Page::new(rows, &seek, |(owner, key)| (key.clone(), owner.id));
+    let page = Page::sized(at.size, rows, &seek, |(owner, key)| (key.clone(), owner.id));
     Ok(Page {
         items: page.items.into_iter().map(|(owner, _)| owner).collect(),
         prev: page.prev,
@@ -240,122 +253,4 @@ pub async fn counts(db: &mut Db, owners: &[Owner]) -> Result<HashMap<i64, OwnerC
         open: OpenAlerts { count: row.open, critical: row.critical },
     };
     Ok(rows.into_iter().map(|row| (row.id, counts(row))).collect())
-}
-
-/// What the audit keeps of an owner.
-fn fields(name: &str, external_id: &str, comment: &str, history_days: Option<i32>) -> serde_json::Value {
-    json!({"name": name, "external_id": external_id, "comment": comment, "history_days": history_days})
-}
-
-const TAKEN: &[(&str, &str, &str)] =
-    &[("owners_external_id_key", "external_id", "Another owner has this external id.")];
-
-/// Makes an owner and gives it the unassigned alerts that carry its external id.
-pub async fn create(db: &mut Db, _: All, new: NewOwner, by: &Actor) -> Result<i64> {
-    let external_id = new.external_id.unwrap_or_else(|| super::users::random_text(10));
-    db.transaction(async |conn| {
-        let inserted = diesel::insert_into(owners::table)
-            .values((
-                owners::external_id.eq(&external_id),
-                owners::name.eq(&new.name),
-                owners::comment.eq(&new.comment),
-                owners::history_days.eq(new.history_days),
-            ))
-            .returning(owners::id)
-            .get_result::<i64>(conn)
-            .await;
-        let id = on_constraint(inserted, TAKEN)?;
-        super::intake::adopt(conn, Some(id)).await?;
-        note(conn, by, Some(id), format!("Owner {} added", new.name)).await?;
-        let fields = fields(&new.name, &external_id, &new.comment, new.history_days);
-        audit::note(conn, by, Event::new("owner.added", &new.name).owner(id).id(id).made(fields)).await?;
-        Ok(id)
-    })
-    .await
-}
-
-/// Changes an owner. `NotFound` when it was removed meanwhile.
-pub async fn update(db: &mut Db, _: All, id: i64, new: NewOwner, by: &Actor) -> Result<()> {
-    db.transaction(async |conn| {
-        let old: Owner = owners::table
-            .filter(owners::id.eq(id).and(owners::removed_at.is_null()))
-            .select(Owner::as_select())
-            .for_update()
-            .first(conn)
-            .await?;
-        let external_id = new.external_id.unwrap_or_else(|| old.external_id.clone());
-        let updated = diesel::update(owners::table.find(id))
-            .set((
-                owners::name.eq(&new.name),
-                owners::comment.eq(&new.comment),
-                owners::external_id.eq(&external_id),
-                owners::history_days.eq(new.history_days),
-                owners::updated_at.eq(diesel::dsl::now),
-            ))
-            .execute(conn)
-            .await;
-        on_constraint(updated, TAKEN)?;
-        if external_id != old.external_id {
-            super::intake::adopt(conn, Some(id)).await?;
-            let summary =
-                format!("Owner {}: external id {} instead of {}", new.name, external_id, old.external_id);
-            note(conn, by, Some(id), summary).await?;
-        }
-        let before = fields(&old.name, &old.external_id, &old.comment, old.history_days);
-        let after = fields(&new.name, &external_id, &new.comment, new.history_days);
-        audit::note(conn, by, Event::new("owner.changed", &new.name).owner(id).id(id).changed(before, after))
-            .await
-    })
-    .await
-}
-
-/// Notes that an admin looks as this customer.
-pub async fn note_look(db: &mut Db, _: All, owner: &Owner, by: &Actor) -> Result<()> {
-    let event = Event::new("owner.viewed", &owner.name).owner(owner.id).id(owner.id);
-    db.transaction(async |conn| audit::note(conn, by, event).await).await
-}
-
-/// Removes an owner: its servers are no longer published and its people see nothing of it any
-/// more. Its alerts stay. Returns its name.
-pub async fn remove(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
-    db.transaction(async |conn| {
-        let Owner { name, external_id, comment, history_days, .. } =
-            diesel::update(owners::table.find(id).filter(owners::removed_at.is_null()))
-                .set((
-                    owners::removed_at.eq(super::now().nullable()),
-                    owners::updated_at.eq(diesel::dsl::now),
-                ))
-                .returning(Owner::as_returning())
-                .get_result(conn)
-                .await?;
-        note(conn, by, Some(id), format!("Owner {name} removed")).await?;
-        let event = Event::new("owner.removed", &name).owner(id).id(id);
-        audit::note(conn, by, event.gone(fields(&name, &external_id, &comment, history_days))).await?;
-        Ok(name)
-    })
-    .await
-}
-
-/// Brings a removed owner back. `Conflict` when its external id was given away meanwhile.
-pub async fn restore(db: &mut Db, _: All, id: i64, by: &Actor) -> Result<String> {
-    db.transaction(async |conn| {
-        let restored = diesel::update(owners::table.find(id).filter(owners::removed_at.is_not_null()))
-            .set((
-                owners::removed_at.eq(None::<jiff_diesel::Timestamp>),
-                owners::updated_at.eq(diesel::dsl::now),
-            ))
-            .returning(owners::name)
-            .get_result::<String>(conn)
-            .await;
-        let name = on_constraint(restored, TAKEN).map_err(|error| match error {
-            Error::Invalid(_) => Error::Conflict(
-                "Another owner has its external id now. Change that one first, then undo.".into(),
-            ),
-            other => other,
-        })?;
-        note(conn, by, Some(id), format!("Owner {name} restored")).await?;
-        audit::note(conn, by, Event::new("owner.restored", &name).owner(id).id(id)).await?;
-        Ok(name)
-    })
-    .await
 }

@@ -174,7 +174,11 @@ async fn steps(db: &mut Db, user: &User, servers: i64) -> Result<Vec<Step>> {
     let Some(all) = user.all() else {
         return Ok(Vec::new());
     };
-    let owner = owners::list(db, &all.into(), "", &At::default()).await?.items.into_iter().next();
+    let owner = owners::list(db, &all.into(), &owners::Filter::default(), &At::default())
+        .await?
+        .items
+        .into_iter()
+        .next();
     let published = publications::latest_servers(db, all).await?;
     if owner.is_some() && servers > 0 && published > 0 {
         return Ok(Vec::new());

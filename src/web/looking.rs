@@ -49,7 +49,8 @@ pub async fn show(
 ) -> Result<Response> {
     // the choice is everything's, the frame as every other page's
     let mut db = app.db(&me).await?;
-    let found: Page<Owner> = owners::list(&mut db, &me.scope(), &wanted.q, &wanted.at).await?;
+    let filter = owners::Filter { q: wanted.q.clone(), ..owners::Filter::default() };
+    let found: Page<Owner> = owners::list(&mut db, &me.scope(), &filter, &wanted.at).await?;
     let now = auth::looked_at(&session).await?;
     let page = LookingPage {
         frame: look.frame(&mut db, &user, &session).await?,

@@ -1,6 +1,8 @@
 //! A person's API tokens: what there is, and making and revoking one. The secret is in the answer to the form
 //! that makes it and nowhere else.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -137,7 +139,7 @@ impl TokenInput {
         let new = match NewToken::check(&self.name, may_write, life) {
             Ok(new) => Some(new),
             Err(Error::Invalid(wrong)) => {
-                let at = |name| if name == "expires_in" { field } else { name };
+                let at = |name| if name == "expires_in" { Cow::from(field) } else { name };
                 wrong.0.into_iter().for_each(|(name, why)| fields.add(at(name), why));
                 None
             }

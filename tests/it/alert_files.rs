@@ -6,7 +6,7 @@ use crate::house::House;
 use prommgr::worker;
 
 /// Over several batches, with many of the same start, of both owners, and one that searching walks past.
-async fn long() -> House {
+pub async fn long() -> House {
     let house = House::new().await;
     house
         .db

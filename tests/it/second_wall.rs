@@ -40,7 +40,7 @@ async fn a_query_that_forgot_its_scope_finds_only_what_is_the_persons() {
         alerts::list(&mut db, &everything, &alerts::Filter::default(), &At::default()).await.unwrap();
     assert_eq!(alerts.page.items.iter().map(|one| one.alert.owner_id).collect::<Vec<_>>(), [Some(102)]);
     assert_eq!(alerts::open_count(&mut db, &everything, 10).await.unwrap(), 1);
-    let found = owners::list(&mut db, &everything, "", &At::default()).await.unwrap();
+    let found = owners::list(&mut db, &everything, &owners::Filter::default(), &At::default()).await.unwrap();
     assert_eq!(found.items.iter().map(|owner| owner.id).collect::<Vec<_>>(), [102]);
     assert_eq!(owners::choices(&mut db, &everything).await.unwrap().len(), 1);
     let servers =

@@ -25,7 +25,7 @@ pub enum Gets {
     No,
     /// 404: there is nothing.
     Nothing,
-    /// 422: the same page, with messages.
+    /// 422: the same page, with messages; to programs also 409.
     Messages,
     /// 401 as a problem.
     Problem,
@@ -35,7 +35,6 @@ pub enum Gets {
 #[derive(Clone, Copy)]
 pub enum Body {
     Form(&'static [(&'static str, &'static str)]),
-    #[allow(dead_code, reason = "the REST API that is to come")]
     Json(&'static str),
 }
 
@@ -60,6 +59,9 @@ pub struct Entry {
 #[rustfmt::skip]
 pub fn entries() -> Vec<Entry> {
     let entry = |method, route, asked, form, [anyone, charlie, bob, alice, root]: [Gets; 5]| Entry { method, route, asked, body: Body::Form(form), anyone, charlie, bob, alice, root };
+    let json = |method, route, asked, body, gets| Entry { body: Body::Json(body), ..entry(method, route, asked, &[], gets) };
+    let (reads, writes) = ([Problem, Nothing, It, It, It], [Problem, Nothing, No, It, It]);
+    let (lists, admins_write) = ([Problem, It, It, It, It], [Problem, Nothing, No, No, It]);
     const SERVER: &[(&str, &str)] = &[("owner_id", "101"), ("name", "mine"), ("address", "10.0.9.9"), ("enabled", "true")];
     const SPARE: &[(&str, &str)] = &[("name", "spare"), ("address", "10.0.9.8"), ("enabled", "true")];
     const OWNER: &[(&str, &str)] = &[("name", "Renamed")];
@@ -104,6 +106,30 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/account/tokens/{id}/revocation", "/account/tokens/{token}/revocation", &[], [Login, Nothing, Nothing, Done, Nothing]),
         entry("GET",  "/api/v1/me",                "/api/v1/me",                      &[],     [Problem, It, It, It, It]),
         entry("GET",  "/metrics",                  "/metrics",                        &[],     [Problem, Nothing, Nothing, Nothing, It]),
+        json("GET",   "/api/v1/owners",            "/api/v1/owners",                  "",      lists),
+        json("GET",   "/api/v1/owners",            "/api/v1/owners?external_id=11",   "",      lists),
+        json("GET",   "/api/v1/owners",            "/api/v1/owners?q=Nord",           "",      lists),
+        json("GET",   "/api/v1/owners/{id}",       "/api/v1/owners/{owner}",          "",      reads),
+        json("POST",  "/api/v1/owners",            "/api/v1/owners",                  r#"{"name": "Neu"}"#, [Problem, No, No, No, Done]),
+        json("PUT",   "/api/v1/owners",            "/api/v1/owners?external_id=11",   r#"{"name": "Nordwind", "comment": "put"}"#, [Problem, No, No, No, It]),
+        json("PATCH", "/api/v1/owners/{id}",       "/api/v1/owners/{owner}",          r#"{"comment": "patched"}"#, admins_write),
+        json("GET",   "/api/v1/servers",           "/api/v1/servers",                 "",      lists),
+        json("GET",   "/api/v1/servers",           "/api/v1/servers?owner_id={owner}", "",     lists),
+        json("GET",   "/api/v1/servers",           "/api/v1/servers?owner_external_id=11", "", lists),
+        json("GET",   "/api/v1/servers",           "/api/v1/servers?external_id=secret-server-id", "", lists),
+        json("GET",   "/api/v1/servers",           "/api/v1/servers?address=10.11.12.13", "",  lists),
+        json("GET",   "/api/v1/servers",           "/api/v1/servers?q=nord",          "",      lists),
+        json("GET",   "/api/v1/servers/{id}",      "/api/v1/servers/{server}",        "",      reads),
+        json("POST",  "/api/v1/servers",           "/api/v1/servers",                 r#"{"owner_id": 101, "name": "nord-api", "address": "10.0.9.7"}"#, [Problem, Messages, No, Done, Messages]),
+        json("POST",  "/api/v1/servers",           "/api/v1/servers",                 r#"{"owner_external_id": "11", "name": "nord-api", "address": "10.11.12.13"}"#, [Problem, Messages, No, Messages, Messages]),
+        json("PUT",   "/api/v1/servers",           "/api/v1/servers?owner_id={owner}&external_id=put", r#"{"name": "nord-put", "address": "10.0.9.6"}"#, [Problem, Nothing, No, Done, It]),
+        json("PUT",   "/api/v1/servers",           "/api/v1/servers?owner_external_id=11&external_id=secret-server-id", r#"{"name": "nord-web", "address": "10.11.12.13", "port": 9102, "comment": "behind the third door", "labels": {"rack": "nord-rack"}}"#, writes),
+        json("PATCH", "/api/v1/servers/{id}",      "/api/v1/servers/{server}",        r#"{"port": 9101}"#, writes),
+        json("GET",   "/api/v1/alerts",            "/api/v1/alerts",                  "",      lists),
+        json("GET",   "/api/v1/alerts",            "/api/v1/alerts?owner_id={owner}", "",      lists),
+        json("GET",   "/api/v1/alerts",            "/api/v1/alerts?server_id={server}", "",    lists),
+        json("GET",   "/api/v1/alerts",            "/api/v1/alerts?q=rack%3Dnord-rack", "",    lists),
+        json("GET",   "/api/v1/alerts/{id}",       "/api/v1/alerts/{alert}",          "",      reads),
         entry("GET",  "/owners",                   "/owners",                         &[],     [Login, It, It, It, It]),
         entry("POST", "/owners",                   "/owners",                         OWNER,   admins_do),
         entry("GET",  "/owners/new",               "/owners/new",                     &[],     admins),
@@ -187,9 +213,11 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/owners/{id}/members/{user}/removal", "/owners/{owner}/members/{dora}/removal", &[], [Login, Nothing, No, Done, Nothing]),
         entry("POST", "/users/{id}/memberships/{owner}/removal", "/users/{emil}/memberships/{owner}/removal", &[], admins_do),
         entry("POST", "/users/{id}/removal",       "/users/{emil}/removal",           &[],     admins_do),
+        json("DELETE", "/api/v1/servers/{id}",     "/api/v1/servers/{gone}",          "",      [Problem, Nothing, No, Done, Nothing]),
         entry("POST", "/servers/{id}/removal",     "/servers/{server}/removal",       &[],     [Login, Nothing, No, Done, Nothing]),
         entry("POST", "/owners/{id}/removal",      "/owners/{owner}/removal",         &[],     admins_do),
         entry("POST", "/owners/{id}/restoration",  "/owners/{owner}/restoration",     &[],     admins_do),
+        json("DELETE", "/api/v1/owners/{id}",      "/api/v1/owners/{owner}",          "",      [Problem, Nothing, No, No, Done]),
     ]
 }
 
@@ -314,6 +342,11 @@ impl Scene {
         self.people.iter().fold(path, |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
     }
 
+    /// A program of somebody's, with all their rights.
+    pub fn program(&self, name: &str) -> Person {
+        self.house.anyone().with_token(&self.secrets[name])
+    }
+
     pub async fn ask(&self, entry: &Entry, person: &Person) -> Page {
         let path = self.path(entry);
         match entry.body {
@@ -343,7 +376,7 @@ impl Scene {
                 ("root", house.root(), entry.root),
             ];
         }
-        let program = |name| house.anyone().with_token(&self.secrets[name]);
+        let program = |name| self.program(name);
         let reading = if entry.method == "GET" { entry.root } else { No };
         vec![
             ("anyone", house.anyone(), entry.anyone),
@@ -358,7 +391,7 @@ impl Scene {
     }
 }
 
-fn door_of(entry: &Entry) -> Door {
+pub fn door_of(entry: &Entry) -> Door {
     let route = routes().into_iter().find(|route| route.path == entry.route);
     route.unwrap_or_else(|| panic!("there is no {} any more", entry.route)).door
 }
@@ -375,6 +408,7 @@ fn got(page: &Page) -> Gets {
         403 => No,
         404 => Nothing,
         422 => Messages,
+        409 if page.header("content-type") == "application/problem+json" => Messages,
         other => panic!("{other}: {}", page.text),
     }
 }

@@ -288,7 +288,7 @@ async fn a_token_reaches_what_its_person_does_and_never_more_than_its_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_only_reads_changes_nothing() {
     let house = House::new().await;
-    // until the API has something to change: what any of its handlers would be given
+    // what any handler of the API is given
     let handler = async |client: Client| format!("{}", client.user.manages(101));
     let api = Router::new().route("/", any(handler)).with_state(house.app.clone());
     let ask = async |method: &Method, secret: &str| {

@@ -83,10 +83,25 @@ impl Writable<Server> {
         Ok(row.select(Server::as_select()).for_update().first(conn).await?)
     }
 
+    /// As [`Self::now`]; `Stale` when it was changed since it was found.
+    async fn as_found(&self, conn: &mut AsyncPgConnection) -> Result<Server> {
+        let now = self.now(conn).await?;
+        if now.fields() == self.fields() { Ok(now) } else { Err(Error::Stale) }
+    }
+
     /// Changes the server. `NotFound` when it was removed meanwhile.
     pub async fn update(&self, db: &mut Db, new: NewServer, by: &Actor) -> Result<()> {
+        self.change(db, new, by, false).await
+    }
+
+    /// As [`Self::update`], for what was made of the server as it was found; `Stale` when it was changed since.
+    pub async fn update_as_found(&self, db: &mut Db, new: NewServer, by: &Actor) -> Result<()> {
+        self.change(db, new, by, true).await
+    }
+
+    async fn change(&self, db: &mut Db, new: NewServer, by: &Actor, as_found: bool) -> Result<()> {
         db.transaction(async |conn| {
-            let old = self.now(conn).await?;
+            let old = if as_found { self.as_found(conn).await? } else { self.now(conn).await? };
             let external_id = new.external_id.as_ref().unwrap_or(&old.external_id);
             let (before, after) = (old.fields(), new.fields(external_id));
             if before == after {
@@ -139,8 +154,17 @@ impl Writable<Server> {
 
     /// Removes it; its address and external id can be used again, its alerts and thresholds stay.
     pub async fn remove(&self, db: &mut Db, by: &Actor) -> Result<()> {
+        self.take_away(db, by, false).await
+    }
+
+    /// As [`Self::remove`]; `Stale` when it was changed since it was found.
+    pub async fn remove_as_found(&self, db: &mut Db, by: &Actor) -> Result<()> {
+        self.take_away(db, by, true).await
+    }
+
+    async fn take_away(&self, db: &mut Db, by: &Actor, as_found: bool) -> Result<()> {
         db.transaction(async |conn| {
-            let old = self.now(conn).await?;
+            let old = if as_found { self.as_found(conn).await? } else { self.now(conn).await? };
             diesel::update(servers::table.find(self.id))
                 .set((servers::removed_at.eq(now().nullable()), servers::updated_at.eq(diesel::dsl::now)))
                 .execute(conn)

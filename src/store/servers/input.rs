@@ -155,6 +155,23 @@ impl ServerInput {
     }
 }
 
+/// Labels as lines, as a form has them. What would be read back as other labels is refused.
+pub fn label_lines(labels: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut lines = String::new();
+    for (name, value) in labels {
+        if !is_label_name(name) {
+            return Err(format!(
+                "`{name}` is no label name: letters, digits and _, not beginning with a digit."
+            ));
+        }
+        if value.chars().any(char::is_control) {
+            return Err(format!("The value of `{name}` holds a line break or another control character."));
+        }
+        lines.extend([name, "=", value, "\n"]);
+    }
+    Ok(lines)
+}
+
 /// Reads `name=value` lines. Labels that give power are refused: those that begin with `__`
 /// steer Prometheus, the others identify the target, its owner or the alert.
 fn check_labels(text: &str, ours: [&str; 2]) -> Result<BTreeMap<String, String>, String> {
@@ -198,7 +215,7 @@ mod tests {
     use crate::error::Error;
     use crate::store::scope::All;
 
-    async fn refused(input: ServerInput) -> Vec<&'static str> {
+    async fn refused(input: ServerInput) -> Vec<std::borrow::Cow<'static, str>> {
         match input.check(Reach::Any(All::operator()), None, ["owner", "server"]).await {
             Err(Error::Invalid(fields)) => fields.0.into_keys().collect(),
             other => panic!("{other:?}"),

@@ -8,9 +8,9 @@ use diesel::sql_types::{Array, Bigint, Bool, Text};
 use diesel_async::RunQueryDsl;
 use serde::Deserialize;
 
-use super::{Server, visible};
+use super::{Query, Server, visible};
 use crate::error::Result;
-use crate::page::{At, Page, SIZE, Seek};
+use crate::page::{At, Page, Seek};
 use crate::store::owners::Owner;
 use crate::store::schema::{owners, server_health, servers};
 use crate::store::scope::Scope;
@@ -44,11 +44,17 @@ pub struct Filter {
     pub owner: String,
     /// `up`, `down`, `unknown` or `paused`.
     pub state: String,
+    /// The whole external id, of the server and of its owner, and the address in its one form: programs ask for them.
+    #[serde(skip)]
+    pub external_id: Option<String>,
+    #[serde(skip)]
+    pub owner_external_id: Option<String>,
+    #[serde(skip)]
+    pub address: Option<String>,
 }
 
-/// Servers by name.
-pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Listed>> {
-    let seek = at.seek::<(String, i64)>();
+/// What the scope may see of what the filter leaves.
+fn narrowed<'a>(scope: &'a Scope, filter: &'a Filter) -> Query<'a> {
     let mut query = visible(scope);
     let q = filter.q.trim();
     if !q.is_empty() {
@@ -64,16 +70,30 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
     if !filter.owner.is_empty() {
         query = query.filter(servers::owner_id.eq(filter.owner.parse().unwrap_or(0)));
     }
-    query = match filter.state.as_str() {
+    if let Some(external_id) = &filter.external_id {
+        query = query.filter(servers::external_id.eq(external_id));
+    }
+    if let Some(external_id) = &filter.owner_external_id {
+        query = query.filter(owners::external_id.eq(external_id));
+    }
+    if let Some(address) = &filter.address {
+        query = query.filter(servers::address.eq(address));
+    }
+    match filter.state.as_str() {
         "paused" => query.filter(servers::enabled.eq(false)),
         "up" => query.filter(servers::enabled.and(server_health::up.nullable().eq(true))),
         "down" => query.filter(servers::enabled.and(server_health::up.nullable().eq(false))),
         "unknown" => query.filter(servers::enabled.and(server_health::server_id.nullable().is_null())),
         _ => query,
-    };
-    query = match &seek {
-        Seek::Start => query.order((sql::<Text>("lower(servers.name)"), servers::id)),
-        Seek::After((name, id)) => query
+    }
+}
+
+/// Servers by name.
+pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Result<Page<Listed>> {
+    let seek = at.seek::<(String, i64)>();
+    let query = match &seek {
+        Seek::Start => narrowed(scope, filter).order((sql::<Text>("lower(servers.name)"), servers::id)),
+        Seek::After((name, id)) => narrowed(scope, filter)
             .filter(
                 sql::<Bool>("(lower(servers.name), servers.id) > (")
                     .bind::<Text, _>(name.clone())
@@ -82,7 +102,7 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
                     .sql(")"),
             )
             .order((sql::<Text>("lower(servers.name)"), servers::id)),
-        Seek::Before((name, id)) => query
+        Seek::Before((name, id)) => narrowed(scope, filter)
             .filter(
                 sql::<Bool>("(lower(servers.name), servers.id) < (")
                     .bind::<Text, _>(name.clone())
@@ -94,7 +114,7 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
     };
     type Row = (Server, String, Option<bool>, String);
     let rows: Vec<Row> = query
-        .limit(SIZE as i64 + 1)
+        .limit(at.rows())
         .select((
             Server::as_select(),
             owners::name,
@@ -103,13 +123,34 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
         ))
         .load(db.conn())
         .await?;
-    let page = Page::new(rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
+    let page = Page::sized(at.size, rows, &seek, |(server, _, _, key)| (key.clone(), server.id));
     let alerts = open_alerts(db, page.items.iter().map(|(server, ..)| server.id).collect()).await?;
     let items = page.items.into_iter().map(|(server, owner_name, up, _)| {
         let alerts = alerts.get(&server.id).copied().unwrap_or_default();
         Listed { server, owner_name, up, alerts }
     });
     Ok(Page { items: items.collect(), prev: page.prev, next: page.next })
+}
+
+/// Servers by id, beyond one, each with whether Prometheus reaches it; at most `limit`. For who reads all of them: a new name
+/// moves none past the reader, and the database finds the place of any id at once.
+pub async fn batch(
+    db: &mut Db,
+    scope: &Scope,
+    filter: &Filter,
+    after: Option<i64>,
+    limit: i64,
+) -> Result<Vec<(Server, Option<bool>)>> {
+    let mut query = narrowed(scope, filter);
+    if let Some(after) = after {
+        query = query.filter(servers::id.gt(after));
+    }
+    Ok(query
+        .order(servers::id)
+        .limit(limit)
+        .select((Server::as_select(), server_health::up.nullable()))
+        .load(db.conn())
+        .await?)
 }
 
 /// Open alerts of servers that were found through a scope.

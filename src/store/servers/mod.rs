@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 pub use self::change::restore;
-pub use self::input::{NewServer, ServerInput};
-pub use self::list::{Counts, Filter, Listed, OpenAlerts, counts, list};
+pub use self::input::{NewServer, ServerInput, label_lines};
+pub use self::list::{Counts, Filter, Listed, OpenAlerts, batch, counts, list};
 use super::Db;
 use super::owners::Owner;
 use super::schema::{owners, server_health, servers};
@@ -40,6 +40,8 @@ pub struct Server {
     pub enabled: bool,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     pub created_at: Timestamp,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub updated_at: Timestamp,
 }
 
 impl Server {
@@ -101,6 +103,22 @@ pub async fn find_rw(db: &mut Db, writing: &Writing, id: i64) -> Result<Writable
         }
         Err(error) => Err(error),
     }
+}
+
+/// The owner's server with that external id, for changing it.
+pub async fn by_external_id_rw(
+    db: &mut Db,
+    owner: &Writable<Owner>,
+    external_id: &str,
+) -> Result<Option<Writable<Server>>> {
+    let found = servers::table
+        .filter(servers::owner_id.eq(owner.id).and(servers::external_id.eq(external_id)))
+        .filter(servers::removed_at.is_null())
+        .select(Server::as_select())
+        .first(db.conn())
+        .await
+        .optional()?;
+    Ok(found.map(Writable::found))
 }
 
 /// The server with that pair of external ids.

@@ -117,7 +117,7 @@ impl Filters {
 
     /// The page.
     pub(super) fn at(&self) -> At {
-        At { after: self.after.clone(), before: self.before.clone() }
+        At { after: self.after.clone(), before: self.before.clone(), ..At::default() }
     }
 
     /// As [`Self::query`], with the page, and `seen=` at its end for what the page shows.

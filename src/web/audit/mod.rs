@@ -139,7 +139,7 @@ pub async fn list(
     reader(&user)?;
     let mut db = app.db(&user).await?;
     let writing = user.writing();
-    let at = At { after: filters.after.clone(), before: filters.before.clone() };
+    let at = At { after: filters.after.clone(), before: filters.before.clone(), ..At::default() };
     let (found, count, fields) = match filters.filter(&look.zone) {
         Ok(filter) => {
             let found = audit::list(&mut db, &writing, &filter, &at).await?;

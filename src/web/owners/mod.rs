@@ -20,7 +20,7 @@ use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::face::Query;
 use crate::page::{At, Page};
-use crate::store::owners::{self, Owner, OwnerCounts};
+use crate::store::owners::{self, Filter, Owner, OwnerCounts};
 use crate::store::scope::Scope;
 use crate::store::{Db, health};
 
@@ -70,7 +70,8 @@ pub async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response> {
     let mut db = app.db(&user).await?;
-    let found = owners::list(&mut db, &user.scope(), &wanted.q, &wanted.at).await?;
+    let filter = Filter { q: wanted.q.clone(), ..Filter::default() };
+    let found = owners::list(&mut db, &user.scope(), &filter, &wanted.at).await?;
     let counts = owners::counts(&mut db, &found.items).await?;
     let fresh = health::fresh(&mut db).await?;
     let page = OwnersPage {

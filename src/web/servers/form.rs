@@ -79,7 +79,7 @@ fn more(typed: &ServerInput, new: bool, fields: &Fields) -> bool {
             == (&usual.job, &usual.scheme, &usual.metrics_path);
     let bad = ["labels", "external_id", "job", "scheme", "metrics_path"]
         .iter()
-        .any(|field| fields.0.contains_key(field));
+        .any(|field| fields.0.contains_key(*field));
     bad || !as_usual
 }
 
