@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::metrics;
 use crate::prometheus::Publisher;
+use crate::prometheus::values::Values;
 use crate::sso::Provider;
 use crate::store::intake::Intake;
 use crate::store::scope::Writing;
@@ -24,6 +25,7 @@ struct Inner {
     store: Store,
     intake: Intake,
     publisher: Publisher,
+    values: Values,
     sso: Option<Provider>,
     alertmanagers: Vec<alertmanager::client::Client>,
     reconcile: Notify,
@@ -35,6 +37,7 @@ impl App {
     pub fn new(config: Config, store: Store) -> Result<Self> {
         metrics::begin();
         let publisher = Publisher::new(&config, store.clone())?;
+        let values = Values::new(publisher.clients(), &config.owner_label, &config.server_label);
         let sso = Provider::new(&config);
         // the other half is for pages
         let live = Live::new((config.max_connections / 2).max(1));
@@ -45,6 +48,7 @@ impl App {
             config,
             intake: Intake::new(store.clone()),
             store,
+            values,
             publisher,
             sso,
             alertmanagers,
@@ -81,6 +85,11 @@ impl App {
     /// What publishes.
     pub fn publisher(&self) -> &Publisher {
         &self.0.publisher
+    }
+
+    /// What asks for the values that alerts are about.
+    pub fn values(&self) -> &Values {
+        &self.0.values
     }
 
     /// The provider of single sign-on, where one is set.

@@ -166,6 +166,7 @@ pub fn routes() -> Vec<Route> {
         route("/alerts/quarantine/{id}/replay", POST, Admin, post(quarantine::replay)),
         route("/alerts/quarantine/{id}/removal", POST, Admin, post(quarantine::remove)),
         route("/alerts/{id}",                GET,  User,    get(alerts::show)),
+        route("/alerts/{id}/value",          GET,  User,    get(alerts::value)),
         route("/alerts/{id}/acknowledgement", POST, User,   post(alerts::acknowledge)),
         route("/alerts/{id}/acknowledgement/removal", POST, User, post(alerts::unacknowledge)),
         route("/alerts/{id}/notes",          POST, User,    post(alerts::write)),

@@ -2,6 +2,7 @@
 
 use super::rules::{HEARTBEAT, HEARTBEAT_LABEL, PUBLICATION_SERIES};
 use crate::upstream::{Upstream, failure};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -28,10 +29,15 @@ pub enum Error {
     Answer { at: Url, status: u16, reason: String },
     #[error("no connection can be prepared: {0}")]
     Setup(String),
+    #[error("too much is asked of Prometheus just now")]
+    Busy,
 }
 
 /// The labels of a series and its value now.
 pub type Sample = (BTreeMap<String, String>, f64);
+
+/// A value and its time, in seconds since 1970.
+pub type Point = (f64, f64);
 
 /// A group of rules as Prometheus has it in force.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -128,6 +134,30 @@ impl Client {
         })
     }
 
+    /// The first series of a range query, a point each `step` seconds where there is a number. An answer may take
+    /// `limit`, after which Prometheus stops, too.
+    pub async fn range(
+        &self,
+        promql: &str,
+        from: Timestamp,
+        to: Timestamp,
+        step: i64,
+        limit: Duration,
+    ) -> Result<Vec<Point>, Error> {
+        let form = [
+            ("query", promql.to_owned()),
+            ("start", from.as_second().to_string()),
+            ("end", to.as_second().to_string()),
+            ("step", step.to_string()),
+            ("timeout", format!("{}s", limit.as_secs())),
+        ];
+        let request = self.0.http.post(self.0.url("api/v1/query_range")).form(&form).timeout(limit);
+        let Answer::Matrix(series) = self.data(request).await? else { return Ok(Vec::new()) };
+        let values = series.into_iter().next().map(|series| series.values).unwrap_or_default();
+        let points = values.into_iter().map(|(at, value)| (at, number(&value)));
+        Ok(points.filter(|(_, value)| value.is_finite()).collect())
+    }
+
     /// Whether the servers answer, by owner's and server's `external_id`: of all that is
     /// scraped of a server, everything must. A server that is not scraped is absent.
     pub async fn up(
@@ -216,7 +246,7 @@ struct Alertmanagers {
 enum Answer {
     Vector(Vec<Series>),
     Scalar((f64, String)),
-    Matrix(serde::de::IgnoredAny),
+    Matrix(Vec<Range>),
     String(serde::de::IgnoredAny),
 }
 
@@ -224,6 +254,11 @@ enum Answer {
 struct Series {
     metric: BTreeMap<String, String>,
     value: (f64, String),
+}
+
+#[derive(Deserialize)]
+struct Range {
+    values: Vec<(f64, String)>,
 }
 
 /// Prometheus writes numbers as text, `+Inf` and `NaN` among them.

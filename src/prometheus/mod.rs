@@ -7,6 +7,7 @@ pub mod files;
 pub mod promtool;
 pub mod rules;
 pub mod targets;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

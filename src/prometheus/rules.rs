@@ -1,10 +1,13 @@
 //! Thresholds as Prometheus rules: few rules, with the thresholds inside them as sets of ids.
 //! Pure: the same snapshot always gives the same bytes.
 
+mod fired;
 mod promql;
 mod snapshot;
 mod terms;
 
+pub use fired::fired_at;
+pub(super) use promql::{literal, quoted};
 pub use serde_saphyr::ser::Error as YamlError;
 pub use snapshot::Snapshot;
 pub use terms::{Layers, Set, Term, terms};

@@ -1,10 +1,13 @@
 //! Numbers become pictures: pure functions to SVG. Colours come by class and what is worse is also taller, so that
 //! nothing is told by colour alone; the same in words is beside each picture.
 
+mod line;
+
 use std::fmt::Write;
 
 use jiff::Timestamp;
 
+pub use self::line::{Line, round_up};
 use super::{counted, lasted};
 
 /// How many of something began in a time, by how bad they are.

@@ -37,6 +37,7 @@ pub struct Alert {
     summary: String,
     began: String,
     ended: Option<String>,
+    expression: String,
 }
 
 /// `service_down` (critical) of a server of owner 11, which began at 10:00 and fires.
@@ -46,7 +47,13 @@ pub fn alert(server: &str) -> Alert {
         "instance": format!("host-{server}:9100"), "job": "node",
     });
     let Value::Object(labels) = labels else { unreachable!() };
-    Alert { labels, summary: format!("Instance host-{server} is down"), began: moment("10:00"), ended: None }
+    Alert {
+        labels,
+        summary: format!("Instance host-{server} is down"),
+        began: moment("10:00"),
+        ended: None,
+        expression: "up".into(),
+    }
 }
 
 /// A time of the tests' one day, given as `10:00` or `10:00:30`, or any other as it stands.
@@ -98,13 +105,20 @@ impl Alert {
         self
     }
 
+    /// It is of a rule with this expression.
+    pub fn expression(mut self, promql: &str) -> Self {
+        self.expression = promql.to_owned();
+        self
+    }
+
     /// As a member of `alerts`.
     pub fn json(&self) -> Value {
         let status = if self.ended.is_some() { "resolved" } else { "firing" };
+        let expression = url::form_urlencoded::byte_serialize(self.expression.as_bytes()).collect::<String>();
         json!({
             "status": status, "labels": self.labels, "annotations": {"summary": self.summary},
             "startsAt": self.began, "endsAt": self.ended.as_deref().unwrap_or("0001-01-01T00:00:00Z"),
-            "generatorURL": "http://prometheus.example:9090/graph?g0.expr=up", "fingerprint": "ignored",
+            "generatorURL": format!("http://prometheus.example:9090/graph?g0.expr={expression}"), "fingerprint": "ignored",
         })
     }
 }

@@ -74,5 +74,6 @@ mod tls;
 mod tokens;
 mod upgrade;
 mod users;
+mod value;
 mod webhook;
 mod worker;

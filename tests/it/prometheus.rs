@@ -15,6 +15,7 @@ use axum_extra::extract::Form;
 use prommgr::server;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::house::House;
@@ -36,7 +37,13 @@ struct Inner {
     reloads: AtomicUsize,
     up: Mutex<Vec<(String, String, bool)>>,
     sends: Mutex<(Option<String>, usize, f64)>,
+    values: Mutex<Vec<(f64, f64)>>,
+    ranges: Mutex<Vec<Asked>>,
+    silence: Arc<RwLock<()>>,
 }
+
+/// A range query as it came.
+pub type Asked = BTreeMap<String, String>;
 
 impl Prometheus {
     /// One that has loaded nothing yet.
@@ -48,6 +55,7 @@ impl Prometheus {
             .route("/api/v1/rules", get(rules))
             .route("/-/reload", post(reload))
             .route("/api/v1/query", post(query))
+            .route("/api/v1/query_range", post(range))
             .route("/api/v1/alertmanagers", get(alertmanagers))
             .with_state(inner.clone());
         let stop = CancellationToken::new();
@@ -80,6 +88,21 @@ impl Prometheus {
     /// Has its heartbeat fire, or not, and send to so many Alertmanagers, with so many alerts dropped.
     pub fn sends(&self, heartbeat: Option<&str>, alertmanagers: usize, dropped: f64) {
         *self.inner.sends.lock().unwrap() = (heartbeat.map(str::to_owned), alertmanagers, dropped);
+    }
+
+    /// Has it know these values, by seconds since 1970.
+    pub fn knows(&self, values: &[(f64, f64)]) {
+        *self.inner.values.lock().unwrap() = values.to_vec();
+    }
+
+    /// The range queries that it was asked since this was last looked at.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.inner.ranges.lock().unwrap())
+    }
+
+    /// Has it answer no range query until this is dropped.
+    pub async fn silent(&self) -> OwnedRwLockWriteGuard<()> {
+        self.inner.silence.clone().write_owned().await
     }
 
     /// How often it was asked to reload.
@@ -148,6 +171,18 @@ async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Quer
         inner.up.lock().unwrap().iter().map(series).collect()
     };
     Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
+}
+
+/// The values that it knows of that time, whatever is asked.
+async fn range(State(inner): State<Arc<Inner>>, Form(asked): Form<Asked>) -> Json<Value> {
+    let [from, to] = ["start", "end"].map(|end| asked[end].parse::<f64>().unwrap());
+    inner.ranges.lock().unwrap().push(asked);
+    drop(inner.silence.read().await);
+    let known = inner.values.lock().unwrap().clone();
+    let known = known.iter().filter(|(at, _)| (from..=to).contains(at));
+    let values: Vec<_> = known.map(|(at, value)| json!([at, value.to_string()])).collect();
+    let series = if values.is_empty() { json!([]) } else { json!([{"metric": {}, "values": values}]) };
+    Json(json!({"status": "success", "data": {"resultType": "matrix", "result": series}}))
 }
 
 /// A house whose Prometheus reads its folder.

@@ -180,6 +180,7 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/alerts/filters/{id}/removal", "/alerts/filters/{filter}/removal", &[], [Login, Nothing, Nothing, Done, Nothing]),
         entry("GET",  "/alerts/quarantine",        "/alerts/quarantine",              &[],     admins),
         entry("GET",  "/alerts/{id}",              "/alerts/{alert}",                 &[],     read),
+        entry("GET",  "/alerts/{id}/value",        "/alerts/{alert}/value",           &[],     read),
         entry("POST", "/alerts/{id}/acknowledgement", "/alerts/{alert}/acknowledgement", &[],  people),
         entry("POST", "/alerts/{id}/acknowledgement/removal", "/alerts/{alert}/acknowledgement/removal", &[], people),
         entry("POST", "/alerts/{id}/notes",        "/alerts/{alert}/notes",           &[("text", "nord-note")], people),

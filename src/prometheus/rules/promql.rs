@@ -58,7 +58,7 @@ fn matcher(label: &str, [one, many]: [&str; 2], ids: Vec<&str>) -> String {
 
 /// Escapes for RE2 just what Go's `regexp.QuoteMeta` does: Prometheus 2 takes any other
 /// escape for a sign that the alternatives are no plain words.
-fn literal(id: &str) -> String {
+pub(in crate::prometheus) fn literal(id: &str) -> String {
     let mut escaped = String::with_capacity(id.len());
     for c in id.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {
@@ -70,7 +70,7 @@ fn literal(id: &str) -> String {
 }
 
 /// A PromQL string. What YAML or an editor could take for a line's end or drop is escaped.
-fn quoted(text: &str) -> String {
+pub(in crate::prometheus) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

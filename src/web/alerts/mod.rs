@@ -10,6 +10,7 @@ mod list;
 mod live;
 mod saved;
 mod show;
+mod value;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -23,6 +24,7 @@ pub use self::list::list;
 pub use self::live::live;
 pub use self::saved::{remove as remove_saved, rename as rename_saved, save, saved};
 pub use self::show::show;
+pub use self::value::value;
 
 /// Midnight at the beginning of a day, or of one some days later; `None` for what is no day.
 pub(super) fn day(text: &str, later: i32, zone: &TimeZone) -> Option<Timestamp> {
