@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::client::{Client, Error, Point};
@@ -61,7 +61,10 @@ impl Values {
         let query = query(kind, &selector, step);
         let turn = tokio::time::timeout(LIMIT, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Error::Busy) };
-        let asked = self.clients.iter().map(|client| client.range(&query, from, to, step, LIMIT));
+        // the last point is the newest
+        let points = (to.as_second() - from.as_second()) / step;
+        let first = to.checked_sub(SignedDuration::from_secs(points * step)).unwrap_or(from);
+        let asked = self.clients.iter().map(|client| client.range(&query, first, to, step, LIMIT));
         let (mut points, mut failed) = (Vec::new(), None);
         for answer in join_all(asked).await {
             match answer {

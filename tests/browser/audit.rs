@@ -22,14 +22,14 @@ if (page.scrollWidth <= arguments[0] && innerWidth <= arguments[0]) return [];
 const wide = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > arguments[0] + 0.5);
 return [`the page is ${page.scrollWidth} wide`, ...wide.reverse().slice(0, 5).map((element) => element.outerHTML.slice(0, 200))];
 "#;
-/// What the page asked for beside itself, what of it keeps the first paint waiting, and the bytes of all
-/// as they came over the wire.
+/// What the page asked for beside itself and what comes after it, what of it keeps the first paint waiting, and the
+/// bytes of all as they came over the wire.
 const LOADED: &str = r#"
 const parts = performance.getEntriesByType("resource");
 const names = (entries) => entries.map(({ name }) => new URL(name).pathname.replace(/.*\//, "")).sort();
 const sizes = [...performance.getEntriesByType("navigation"), ...parts].map(({ transferSize }) => transferSize);
-const icon = ({ name }) => name.includes("/icons.svg");
-return [names(parts.filter((part) => !icon(part))), names(parts.filter(({ renderBlockingStatus }) => renderBlockingStatus === "blocking")), sizes.reduce((a, b) => a + b)];
+const later = ({ name, initiatorType }) => name.includes("/icons.svg") || initiatorType === "fetch";
+return [names(parts.filter((part) => !later(part))), names(parts.filter(({ renderBlockingStatus }) => renderBlockingStatus === "blocking")), sizes.reduce((a, b) => a + b)];
 "#;
 /// Bytes of a page with all that it loads, compressed.
 const HEAVIEST: u64 = 100_000;

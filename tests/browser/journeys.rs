@@ -563,6 +563,16 @@ pub async fn without_scripts(world: &World) {
     quiet(browser, &[]).await;
 }
 
+/// A delivery of an alert whose value Prometheus knows.
+fn busy_processor() -> String {
+    let began = jiff::Timestamp::now() - std::time::Duration::from_secs(60);
+    let alert = json!({
+        "status": "firing", "startsAt": began.to_string(), "endsAt": "0001-01-01T00:00:00Z", "annotations": { "summary": "CPU is at 90 %" },
+        "labels": { "alertname": "cpu_threshold_exceeded", "severity": "warning", "cloudnet_owner_id": "11", "cloudnet_server_id": "4386" },
+    });
+    json!({ "version": "4", "groupKey": "{}", "status": "firing", "receiver": "prommgr", "alerts": [alert] }).to_string()
+}
+
 /// Each page by itself: light, quick, in both themes and on a phone.
 pub async fn every_page(world: &World) {
     let browser = &world.browser;
@@ -570,6 +580,9 @@ pub async fn every_page(world: &World) {
     let open = browser.link("Disk fills up").await;
     browser.go("/alerts?state=closed").await;
     let closed = browser.link("Disk fills up").await;
+    assert_eq!(world.deliver(busy_processor()).await, 200);
+    browser.go("/alerts?rule=cpu_threshold_exceeded").await;
+    let drawn = browser.link("High CPU use").await;
     browser.go("/servers").await;
     let (server, owner) = (browser.link("web-1").await, browser.link("Nordwind").await);
     for (name, filters) in [("Disks that fill up", "q=disk&state=open"), ("Warnings", "severity=warning")] {
@@ -599,6 +612,8 @@ pub async fn every_page(world: &World) {
         ("alerts-known", "/alerts?q=mountpoint%3D/srv/90"),
         ("alert-open", &open),
         ("alert-closed", &closed),
+        ("alert-drawn", &drawn),
+        ("alert-value", &format!("{drawn}/value")),
         ("quarantine", "/alerts/quarantine"),
         ("quarantine-one", &kept),
         ("servers", "/servers"),
@@ -628,6 +643,11 @@ pub async fn every_page(world: &World) {
     ];
     for (name, path) in pages {
         weigh(browser, path).await;
+        match name {
+            "alert-open" | "alert-closed" => browser.says("Prometheus has no values of this time.").await,
+            "alert-drawn" => browser.count("#value svg", 1).await,
+            _ => {}
+        }
         browser
             .script(
                 "for (const part of document.querySelectorAll('main :is(details.diff, details.changed)')) part.open = true",

@@ -111,6 +111,8 @@ async fn the_main_job() {
     })
     .await;
     root.get(&alert).await.says("Alertmanager said that it is resolved.");
+    // what Prometheus recorded of it is drawn
+    root.get(&format!("{alert}/value")).await.says("Shaded: it fired.");
 
     // a threshold that any machine exceeds, for this owner, and back
     let cpu = |value: &'static str, enabled: bool| {
@@ -133,6 +135,12 @@ async fn the_main_job() {
     })
     .await;
     assert_eq!(root.get(&alert).await.state().as_deref(), Some("Warning"));
+    let value = format!("{alert}/value");
+    until("its value is drawn against the threshold that it fired at", Duration::from_secs(60), async || {
+        let page = root.get(&value).await;
+        (page.reads("Highest") && page.reads("%, threshold 1 %.")).then_some(())
+    })
+    .await;
     root.post("/thresholds/reset", &cpu("", false)).await;
     root.publish().await.says("In force");
     until("the CPU alert is resolved", Duration::from_secs(60), async || {

@@ -3,6 +3,7 @@
 use crate::alertmanager::alert;
 use crate::alerts::{busy, found};
 use crate::house::House;
+use crate::person::Person;
 use prommgr::worker;
 
 /// The path of alice's alert with this summary.
@@ -111,6 +112,47 @@ async fn notes_are_written_and_taken_away() {
         (full.error_at("text"), full.typed("text")),
         ("This alert has 100 notes already.".into(), "one more".into())
     );
+}
+
+/// What is told of people in the course of an alert.
+async fn course(person: &Person, path: &str) -> Vec<String> {
+    let lines = person.get(path).await.expect(200).all("#live .moments li span");
+    lines.into_iter().filter(|line| !line.starts_with("It ") && !line.starts_with("First heard")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_course_tells_what_people_did() {
+    let (house, _) = busy().await;
+    let (alice, bob, root) = (house.alice(), house.bob(), house.root());
+    let path = path_of(&house, "web is down").await;
+    alice.does(&format!("{path}/acknowledgement"), &[]).await;
+    alice.does(&format!("{path}/acknowledgement/removal"), &[]).await;
+    for text in ["one", "two"] {
+        root.does(&format!("{path}/notes"), &[("text", text)]).await;
+    }
+    let one = house.column("select id::text from alert_notes where text = 'one'").await.remove(0);
+    root.does(&format!("{path}/notes/{one}/removal"), &[]).await;
+    root.does(&format!("{path}/acknowledgement"), &[]).await;
+    house.db.batch_execute("update alerts set last_seen_at = now(), suppressed = 'silenced'").await.unwrap();
+    let last = "Last heard of: it fires. A silence covers it, so nobody is told of it.";
+    let told = |staff: &str| {
+        [
+            "alice acknowledged it.".to_owned(),
+            "alice took the acknowledgement back.".into(),
+            format!("{staff} wrote a note."),
+            format!("{staff} wrote a note."),
+            format!("{staff} took a note away."),
+            format!("{staff} acknowledged it."),
+            last.into(),
+        ]
+    };
+    assert_eq!(course(&root, &path).await, told("root"));
+    assert_eq!(course(&alice, &path).await, told("Staff"));
+    // who has no audit reads what is there still
+    assert_eq!(course(&bob, &path).await, ["Staff wrote a note.", "Staff acknowledged it.", last]);
+    // and of no other alert
+    let other = path_of(&house, "memory").await;
+    assert_eq!(course(&alice, &other).await, [last]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,12 +175,16 @@ async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Quer
 
 /// The values that it knows of that time, whatever is asked.
 async fn range(State(inner): State<Arc<Inner>>, Form(asked): Form<Asked>) -> Json<Value> {
-    let [from, to] = ["start", "end"].map(|end| asked[end].parse::<f64>().unwrap());
+    let [from, to, step] = ["start", "end", "step"].map(|name| asked[name].parse::<i64>().unwrap());
     inner.ranges.lock().unwrap().push(asked);
     drop(inner.silence.read().await);
     let known = inner.values.lock().unwrap().clone();
-    let known = known.iter().filter(|(at, _)| (from..=to).contains(at));
-    let values: Vec<_> = known.map(|(at, value)| json!([at, value.to_string()])).collect();
+    // the last one of the minute before each point
+    let at = |point: i64| {
+        let before = |at: &f64| (point as f64 - 60.0..=point as f64).contains(at);
+        known.iter().rfind(|(at, _)| before(at)).map(|(_, value)| json!([point, value.to_string()]))
+    };
+    let values: Vec<_> = (from..=to).step_by(usize::try_from(step).unwrap()).filter_map(at).collect();
     let series = if values.is_empty() { json!([]) } else { json!([{"metric": {}, "values": values}]) };
     Json(json!({"status": "success", "data": {"resultType": "matrix", "result": series}}))
 }

@@ -218,6 +218,18 @@ pub async fn batch(
     load(db, writing, query).await
 }
 
+/// What was done to one object by some actions, the newest first; at most `limit`.
+pub async fn of_object(
+    db: &mut Db,
+    writing: &Writing,
+    actions: &[&str],
+    id: i64,
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let query = visible(writing).filter(audit::action.eq_any(actions)).filter(audit::object_id.eq(id));
+    load(db, writing, query.order((audit::at.desc(), audit::id.desc())).limit(limit)).await
+}
+
 /// Counts what the filter leaves, up to `limit`, where that is cheap: `None` with a text search.
 pub async fn count(db: &mut Db, writing: &Writing, filter: &Filter, limit: i64) -> Result<Option<i64>> {
     if !(filter.who.trim().is_empty() && filter.object.trim().is_empty()) {

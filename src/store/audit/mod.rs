@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
 
-pub use self::list::{Entry, Filter, Living, Place, STAFF, Who, batch, count, kind, list, living};
+pub use self::list::{Entry, Filter, Living, Place, STAFF, Who, batch, count, kind, list, living, of_object};
 use super::changes::Actor;
 use super::schema::audit;
 use crate::error::Result;

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::show::reason;
+use super::show::{quiet, reason};
 use crate::auth::User;
 use crate::error::Result;
 use crate::store::Db;
-use crate::store::alerts::{Alert, Named};
+use crate::store::alerts::{Alert, Named, Note};
 use crate::store::audit::{self, Entry, Filter, STAFF, kind};
 use crate::web::audit::around;
 use crate::web::chart::{Like, Span, Strip};
@@ -29,19 +29,70 @@ pub(super) struct Done {
     pub who: String,
 }
 
-/// What is known of the episode's course; acts of people have their lines here, too.
-pub(super) fn timeline(alert: &Alert, look: &Look) -> Vec<Moment> {
+/// What is known of the episode's course, and what people did about it, in the order of time.
+pub(super) async fn timeline(
+    db: &mut Db,
+    user: &User,
+    named: &Named,
+    notes: &[Note],
+    look: &Look,
+) -> Result<Vec<Moment>> {
+    let alert = &named.alert;
     let mut moments = vec![
         (alert.started_at, "It began.".to_owned()),
         (alert.received_at, "First heard of, from Alertmanager.".to_owned()),
     ];
+    if let Some(said) = &named.acknowledged {
+        moments.push((said.at, format!("{} acknowledged it.", said.by)));
+    }
+    moments.extend(notes.iter().map(|note| (note.at, format!("{} wrote a note.", note.by))));
+    moments.extend(past(db, user, named, notes).await?);
     match (alert.ended_at, &alert.close_reason) {
         (Some(at), Some(name)) => moments.push((at, format!("It ended. {}", reason(name)))),
         (Some(at), None) => moments.push((at, "It ended.".to_owned())),
-        (None, _) => moments.push((alert.last_seen_at, "Last heard of: it fires.".to_owned())),
+        (None, _) => {
+            let quiet = alert.suppressed.as_deref().map(|why| format!(" {}", quiet(why)));
+            let text = format!("Last heard of: it fires.{}", quiet.unwrap_or_default());
+            moments.push((alert.last_seen_at, text));
+        }
     }
     moments.sort_by_key(|(at, _)| *at);
-    moments.into_iter().map(|(at, text)| Moment { at: When::new(at, &look.zone), text }).collect()
+    Ok(moments.into_iter().map(|(at, text)| Moment { at: When::new(at, &look.zone), text }).collect())
+}
+
+/// What was said of it and taken back since: who may read the audit finds it there.
+async fn past(db: &mut Db, user: &User, named: &Named, notes: &[Note]) -> Result<Vec<(Timestamp, String)>> {
+    const MOST: i64 = 100;
+    const ACTIONS: [(&str, &str); 4] = [
+        ("alert.acknowledged", "acknowledged it"),
+        ("alert.unacknowledged", "took the acknowledgement back"),
+        ("alert.note_added", "wrote a note"),
+        ("alert.note_removed", "took a note away"),
+    ];
+    if !named.alert.owner_id.map_or(user.is_admin(), |owner| user.manages(owner)) {
+        return Ok(Vec::new());
+    }
+    let entries =
+        audit::of_object(db, &user.writing(), &ACTIONS.map(|(action, _)| action), named.alert.id, MOST)
+            .await?;
+    // what is there still was told already
+    let mut acknowledged = named.acknowledged.is_some();
+    let mut notes: Vec<&str> = notes.iter().map(|note| note.text.as_str()).collect();
+    let mut told = |entry: &Entry| match entry.action.as_str() {
+        "alert.acknowledged" => std::mem::take(&mut acknowledged),
+        "alert.note_added" => {
+            let text = entry.new.as_ref().and_then(|new| new.get("note")).and_then(|note| note.as_str());
+            let place = notes.iter().position(|note| Some(*note) == text);
+            place.map(|place| notes.swap_remove(place)).is_some()
+        }
+        _ => false,
+    };
+    let moment = |entry: Entry| {
+        let (_, words) = ACTIONS.into_iter().find(|(action, _)| *action == entry.action)?;
+        let who = entry.who.map_or_else(|| STAFF.to_owned(), |who| who.name);
+        Some((entry.at, format!("{who} {words}.")))
+    };
+    Ok(entries.into_iter().filter(|entry| !told(entry)).filter_map(moment).collect())
 }
 
 pub(super) fn starts(alert: &Alert, siblings: &[Named]) -> Vec<Timestamp> {

@@ -42,18 +42,11 @@ pub(super) struct NoteRow {
 
 impl Handling {
     /// What was said of it so far.
-    pub(super) async fn of(
-        db: &mut Db,
-        user: &User,
-        look: &Look,
-        named: &Named,
-        text: Field,
-    ) -> Result<Self> {
+    pub(super) fn of(user: &User, look: &Look, named: &Named, notes: Vec<Note>, text: Field) -> Self {
         let may = match named.alert.owner_id {
             Some(owner) => user.manages(owner),
             None => user.is_admin(),
         };
-        let notes = alerts::notes(db, &user.scope(), named).await?;
         let row = |note: Note| NoteRow {
             id: note.id,
             removable: may && (user.is_admin() || note.user_id == Some(user.id())),
@@ -62,13 +55,13 @@ impl Handling {
             text: note.text,
         };
         let acknowledged = named.acknowledged.as_ref();
-        Ok(Self {
+        Self {
             may,
             acknowledged: acknowledged
                 .map(|said| SaidRow { by: said.by.clone(), at: When::new(said.at, &look.zone) }),
             notes: notes.into_iter().map(row).collect(),
             text,
-        })
+        }
     }
 }
 

@@ -83,6 +83,8 @@ pub(super) async fn page(
     let named = alerts::find(db, &scope, id).await?;
     let siblings = alerts::siblings(db, &scope, &named.alert, LOOKED_AT).await?;
     let before = before(db, user, &named.alert, look).await?;
+    let notes = alerts::notes(db, &scope, &named).await?;
+    let timeline = timeline(db, user, &named, &notes, look).await?;
     let alert = &named.alert;
     let (mut compared, mut mismatch) = (None, None);
     if let Some(all) = user.all() {
@@ -91,7 +93,7 @@ pub(super) async fn page(
     }
     Ok(AlertPage {
         frame: look.frame(db, user, session).await?,
-        handling: Handling::of(db, user, look, &named, note).await?,
+        handling: Handling::of(user, look, &named, notes, note),
         show_owner: user.sees_several(),
         row: AlertRow::new(&named, &look.zone),
         rule_key: alert.rule.clone(),
@@ -113,7 +115,7 @@ pub(super) async fn page(
         labels: pairs(&alert.labels, &[]),
         annotations: pairs(&alert.annotations, &["summary", "description"]),
         episodes: AlertRow::all(siblings.get(..LISTED).unwrap_or(&siblings), &look.zone),
-        timeline: timeline(alert, look),
+        timeline,
         strip: strip(alert, &siblings),
         flaps: flaps(&starts(alert, &siblings)),
         before,
@@ -144,7 +146,7 @@ pub(super) fn reason(name: &str) -> String {
 }
 
 /// Why an open episode is told to nobody, in words.
-fn quiet(name: &str) -> &'static str {
+pub(super) fn quiet(name: &str) -> &'static str {
     match name {
         "inhibited" => "A worse alert of the same server is open, so nobody is told of this one.",
         "muted" => "It is muted at this time, so nobody is told of it.",
