@@ -570,7 +570,8 @@ fn busy_processor() -> String {
         "status": "firing", "startsAt": began.to_string(), "endsAt": "0001-01-01T00:00:00Z", "annotations": { "summary": "CPU is at 90 %" },
         "labels": { "alertname": "cpu_threshold_exceeded", "severity": "warning", "cloudnet_owner_id": "11", "cloudnet_server_id": "4386" },
     });
-    json!({ "version": "4", "groupKey": "{}", "status": "firing", "receiver": "prommgr", "alerts": [alert] }).to_string()
+    json!({ "version": "4", "groupKey": "{}", "status": "firing", "receiver": "prommgr", "alerts": [alert] })
+        .to_string()
 }
 
 /// Each page by itself: light, quick, in both themes and on a phone.

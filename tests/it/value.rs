@@ -48,13 +48,13 @@ async fn a_value_is_drawn_against_its_threshold() {
     // it comes after the page, and by a link without scripts
     let page = alice.get(&path).await.expect(200);
     let fragment = format!("{path}/value");
-    assert_eq!(page.attrs("#value", "hx-get"), [fragment.clone()]);
-    assert_eq!(page.attrs("#value a", "href"), [fragment.clone()]);
+    assert_eq!(page.attrs("#value", "hx-get"), [fragment.as_str()]);
+    assert_eq!(page.attrs("#value a", "href"), [fragment.as_str()]);
     assert!(prometheus.asked().is_empty(), "the page asks Prometheus nothing");
     let whole = alice.get(&fragment).await.expect(200);
     assert_eq!(
         (whole.one("h1"), whole.one("#value h2")),
-        ("High CPU use".into(), "The value around the time".into())
+        ("High CPU use".into(), "What Prometheus recorded".into())
     );
     let part = bob.fragment(&fragment).await.expect(200);
     assert!(!part.has("h1"));
@@ -134,7 +134,11 @@ async fn where_nothing_is_known_a_sentence_says_why() {
     prometheus.asked();
     house.db.batch_execute("update owners set external_id = '99' where id = 101; update owners set external_id = '11' where id = 102").await.unwrap();
     for person in [&alice, &root] {
-        assert!(why(person, &path).await.starts_with("Its owner no longer has the id that the alert names"));
+        assert!(
+            why(person, &path)
+                .await
+                .starts_with("Its owner was removed or has another id than the alert names")
+        );
     }
     assert!(prometheus.asked().is_empty());
 }

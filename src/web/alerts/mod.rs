@@ -1,6 +1,7 @@
 //! The history of alerts, and one of them.
 
 mod course;
+mod drawn;
 mod figures;
 mod files;
 mod filters;
