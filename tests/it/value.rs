@@ -130,8 +130,18 @@ async fn where_nothing_is_known_a_sentence_says_why() {
     let nowhere = [("alertname", "service_down"), ("cloudnet_owner_id", "11"), ("instance", "web:9100")];
     let nowhere = told(&house, cpu().only(&nowhere)).await;
     assert!(why(&alice, &nowhere).await.starts_with("It does not say which server it is of"));
-    // an id that another owner has meanwhile names that owner's values
+    // the labels have other names now, of which one means another owner
+    let renamed = told(&house, cpu().label("customer", "12").label("host", "4386")).await;
+    let twin = house.twin_with(|settings| {
+        settings.owner_label = Some("customer".into());
+        settings.server_label = Some("host".into());
+    });
+    let later = Person::new(&twin);
+    later.plant("prommgr", &alice.cookie("prommgr"));
     prometheus.asked();
+    assert!(why(&later, &renamed).await.starts_with("It does not say which server it is of"));
+    assert!(prometheus.asked().is_empty());
+    // an id that another owner has meanwhile names that owner's values
     house.db.batch_execute("update owners set external_id = '99' where id = 101; update owners set external_id = '11' where id = 102").await.unwrap();
     for person in [&alice, &root] {
         assert!(
