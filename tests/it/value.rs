@@ -180,21 +180,18 @@ async fn nobody_waits_for_a_prometheus_that_is_silent() {
     let alice = house.alice();
     let fragment = format!("{path}/value");
     let mut waiting = Box::pin(alice.fragment(&fragment));
-    let meanwhile = async {
-        eventually("it is asked", async || prometheus.asked().pop()).await;
-        alice.get(&path).await.expect(200);
-        // no connection waits for it either
-        eventually("its transaction is over", async || {
-            let open =
-                "pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
-            (house.count(open).await == 0).then_some(())
-        })
-        .await;
-    };
     tokio::select! {
         _ = &mut waiting => panic!("it ended before"),
-        () = meanwhile => {}
+        _ = eventually("it is asked", async || prometheus.asked().pop()) => {}
     }
+    // from here on it stands still, with all that it holds
+    alice.get(&path).await.expect(200);
+    eventually("its transaction is over", async || {
+        let open =
+            "pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
+        (house.count(open).await == 0).then_some(())
+    })
+    .await;
     let said = waiting.await.expect(200);
     assert!(said.one("#value p").starts_with("Prometheus does not answer just now"));
     drop(silent);
