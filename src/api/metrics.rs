@@ -16,7 +16,8 @@ use crate::peer::{self, Peer};
 /// The format's name, as <https://prometheus.io/docs/instrumenting/exposition_formats/> has it.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// `GET /metrics`: for whoever asks from this machine, and by no proxy; for others with an admin's token.
+/// `GET /metrics`: for whoever asks from this machine, and by no proxy that says it is one; for others with an admin's
+/// token.
 pub async fn show(State(app): State<App>, request: Request) -> Result<Response> {
     let (mut parts, _) = request.into_parts();
     let near = parts.extensions.get::<Peer>().is_some_and(|Peer(peer)| peer.to_canonical().is_loopback());
