@@ -29,6 +29,13 @@ pub(super) struct Part {
     pub bad: Vec<Bad>,
 }
 
+impl Part {
+    /// Alerts, those that are not understood among them.
+    pub(super) fn len(&self) -> usize {
+        self.reports.len() + self.bad.len()
+    }
+}
+
 /// What a batch changed.
 #[derive(Debug, Default)]
 pub(super) struct Stored {

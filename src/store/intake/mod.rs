@@ -3,6 +3,7 @@
 
 mod batch;
 mod keep;
+mod lanes;
 mod plan;
 mod queue;
 mod report;

@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use super::batch::Part;
+use super::lanes::{LANES, Lanes};
 use super::report::{Bad, Outcome, Report};
 use super::writer::{self, Waiting};
 use crate::error::{Error, Result};
@@ -17,8 +18,6 @@ use crate::store::scope::All;
 const DELIVERIES: usize = 1024;
 /// Bytes of bodies that may be under way.
 const BYTES: usize = 128 << 20;
-/// Writers, each with alerts of its own, so that they never wait for each other's rows.
-const WRITERS: usize = 2;
 
 /// Takes deliveries in: cheap to clone.
 #[derive(Clone)]
@@ -28,14 +27,9 @@ struct Inner {
     store: Store,
     places: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    state: Mutex<State>,
-}
-
-enum State {
-    /// Nothing has come yet.
-    Idle,
-    Running(Vec<mpsc::UnboundedSender<Waiting>>, Vec<JoinHandle<()>>),
-    Closed,
+    lanes: Arc<Lanes>,
+    /// Begun with the first delivery.
+    writing: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A delivery's place in the queue, held until it is answered.
@@ -66,7 +60,7 @@ impl Intake {
     /// Starts nothing yet.
     pub fn new(store: Store) -> Self {
         let (places, bytes) = (Arc::new(Semaphore::new(DELIVERIES)), Arc::new(Semaphore::new(BYTES)));
-        Self(Arc::new(Inner { store, places, bytes, state: Mutex::new(State::Idle) }))
+        Self(Arc::new(Inner { store, places, bytes, lanes: Arc::default(), writing: Mutex::default() }))
     }
 
     /// A place for a delivery; `Unavailable` at once when all are taken.
@@ -84,19 +78,21 @@ impl Intake {
     /// of them may be stored; to say them again changes nothing. Several reports of one alert are taken in
     /// their order. What is begun comes to its end also when the future is dropped.
     pub async fn store(&self, _: All, cluster: i32, reports: Vec<Report>, bad: Vec<Bad>) -> Result<Outcome> {
-        let mut parts: Vec<Part> =
-            (0..WRITERS).map(|_| Part { cluster, reports: Vec::new(), bad: Vec::new() }).collect();
+        if self.0.lanes.are_closed() {
+            return Err(ending());
+        }
+        self.write();
+        let mut parts = [(); LANES].map(|()| Part { cluster, reports: Vec::new(), bad: Vec::new() });
         parts[0].bad = bad;
         for report in reports {
-            parts[writer_of(&report.fingerprint)].reports.push(report);
+            parts[Lanes::of(&report.fingerprint)].reports.push(report);
         }
-        let mut answers = Vec::with_capacity(WRITERS);
-        for (part, queue) in parts.into_iter().zip(self.queues()?) {
-            if part.reports.is_empty() && part.bad.is_empty() {
-                continue;
-            }
+        let mut answers = Vec::with_capacity(LANES);
+        for (lane, part) in parts.into_iter().enumerate().filter(|(_, part)| part.len() > 0) {
             let (answer, told) = oneshot::channel();
-            queue.send(Waiting { part, answer }).map_err(|_| ending())?;
+            if !self.0.lanes.push(lane, Waiting { part, answer }) {
+                return Err(ending());
+            }
             answers.push(told);
         }
         let mut outcome = Outcome::default();
@@ -111,40 +107,21 @@ impl Intake {
         failed.map_or(Ok(outcome), Err)
     }
 
-    fn queues(&self) -> Result<Vec<mpsc::UnboundedSender<Waiting>>> {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, State::Idle) {
-            let mut queues = Vec::new();
-            let mut writing = Vec::new();
-            for _ in 0..WRITERS {
-                let (queue, waiting) = mpsc::unbounded_channel();
-                queues.push(queue);
-                writing.push(tokio::spawn(writer::write(self.0.store.clone(), waiting)));
-            }
-            *state = State::Running(queues, writing);
-        }
-        match &*state {
-            State::Running(queues, _) => Ok(queues.clone()),
-            _ => Err(ending()),
+    /// Begins the writers, as many as there are lanes.
+    fn write(&self) {
+        let mut writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if writing.is_empty() {
+            let begin = || tokio::spawn(writer::write(self.0.store.clone(), self.0.lanes.clone()));
+            *writing = (0..LANES).map(|_| begin()).collect();
         }
     }
 
     /// Takes nothing more, and returns when what waits is stored.
     pub async fn close(&self) {
-        let state = std::mem::replace(
-            &mut *self.0.state.lock().unwrap_or_else(PoisonError::into_inner),
-            State::Closed,
-        );
-        if let State::Running(queues, writing) = state {
-            drop(queues);
-            futures_util::future::join_all(writing).await;
-        }
+        self.0.lanes.close();
+        let writing = std::mem::take(&mut *self.0.writing.lock().unwrap_or_else(PoisonError::into_inner));
+        futures_util::future::join_all(writing).await;
     }
-}
-
-/// Which writer an alert belongs to. By the first digit: the last bit of FNV-1a is only the parity of its input.
-fn writer_of(fingerprint: &str) -> usize {
-    usize::from(fingerprint.as_bytes().first().copied().unwrap_or_default()) % WRITERS
 }
 
 fn ending() -> Error {

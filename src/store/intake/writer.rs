@@ -1,21 +1,20 @@
 //! Stores what waits, as much as there is in one transaction, and answers after the commit.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::batch::{self, Part};
+use super::lanes::Lanes;
 use super::report::{Bad, Outcome, Report};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::db::send_ahead;
 use crate::store::episode::Times;
 
-/// Alerts of one transaction, unless one part has more.
-const MOST: usize = 2000;
 /// Tries of a batch: two instances that meet the same new alert at the same moment are not the data's fault.
 const TRIES: usize = 3;
 
@@ -25,27 +24,11 @@ pub(super) struct Waiting {
     pub answer: oneshot::Sender<Result<Outcome>>,
 }
 
-/// Works until nobody can send any more and all is stored.
-pub(super) async fn write(store: Store, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+/// Works until nothing will come any more and all is stored.
+pub(super) async fn write(store: Store, lanes: Arc<Lanes>) {
     let mut writer = Writer { store, conn: None };
-    let mut waiting: VecDeque<Waiting> = VecDeque::new();
-    let mut more = Vec::new();
-    loop {
-        if waiting.is_empty() && queue.recv_many(&mut more, MOST).await == 0 {
-            return;
-        }
-        waiting.extend(more.drain(..));
-        while let Ok(next) = queue.try_recv() {
-            waiting.push_back(next);
-        }
-        let mut alerts = 0;
-        let fits = waiting.iter().take_while(|one| {
-            let first = alerts == 0;
-            alerts += one.part.reports.len() + one.part.bad.len();
-            first || alerts <= MOST
-        });
-        let fits = fits.count();
-        writer.settle(waiting.drain(..fits).collect()).await;
+    while let Some(mut taken) = lanes.next().await {
+        writer.settle(std::mem::take(&mut taken.batch)).await;
     }
 }
 
