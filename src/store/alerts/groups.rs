@@ -7,7 +7,7 @@ use diesel::sql_types::{Array, Bigint, Bool, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
-use super::select::{Order, Reach, Wanted};
+use super::select::{LONG, Order, Reach, Wanted};
 use super::{Filter, Name, narrowed};
 use crate::error::Result;
 use crate::store::Db;
@@ -17,7 +17,7 @@ use crate::store::statement::Statement;
 /// Groups that are told of.
 pub const MOST: usize = 50;
 /// The newest episodes that are counted, so that a page takes a bounded time whatever the range.
-const COUNTED: i64 = 100_000;
+const COUNTED: i64 = 20_000;
 /// As many where each of them is asked whether it has what is searched for.
 const ASKED: i64 = 10_000;
 
@@ -60,9 +60,12 @@ pub async fn groups(db: &mut Db, scope: &Scope, filter: &Filter, by: By) -> Resu
     let reach = Reach::of(scope, filter.owner);
     let wanted = Wanted::new(reach, filter, Order::Newest, COUNTED);
     let mut wanted = narrowed(db, wanted).await?;
-    if wanted.identities.is_none() && !wanted.terms.is_empty() {
-        // as far as a page of the list looks would be too little to compare groups by
-        (wanted.within, wanted.limit) = (wanted.edge(db, ASKED).await?, ASKED);
+    if wanted.identities.is_none() {
+        wanted.limit = if wanted.terms.is_empty() { COUNTED } else { ASKED };
+        // of several owners as far back for each as for the one that has most
+        let edge = wanted.edge(db, wanted.limit).await?;
+        let from = filter.from.and_then(|from| from.checked_sub(LONG).ok());
+        wanted.within = edge.filter(|(started, _)| from.is_none_or(|from| *started >= from));
     }
     let mut found: HashMap<Key, Group> = HashMap::new();
     let mut all = 0;

@@ -80,7 +80,7 @@ pub(super) enum Part {
 }
 
 /// How long an episode lasts that [`Part::Long`] finds by the index of such.
-const LONG: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const LONG: SignedDuration = SignedDuration::from_hours(24);
 
 /// What rows have to be like.
 #[derive(Clone, Debug)]
