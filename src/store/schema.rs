@@ -370,6 +370,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    suppressions (alert_id, received_at, since) {
+        alert_id -> Int8,
+        received_at -> Timestamptz,
+        owner_id -> Nullable<Int8>,
+        why -> Text,
+        since -> Timestamptz,
+        until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     alert_notes (id) {
         id -> Int8,
         alert_id -> Int8,

@@ -28,6 +28,22 @@ async fn silenced_ones_are_marked_stay_open_and_end_as_silenced() {
     house.later(2).await;
     assert_eq!(house.compares().await.closed, 1);
     assert_eq!(house.reasons().await, ["1 open", "2 silenced silenced"]);
+
+    // the course of each tells when nobody was told
+    let course = async |fingerprint: &str| {
+        let sql =
+            format!("select id::text from alerts where labels->>'cloudnet_server_id' = '{fingerprint}'");
+        let id = house.column(&sql).await.remove(0);
+        house.charlie().get(&format!("/alerts/{id}")).await.expect(404);
+        let lines =
+            house.alice().get(&format!("/alerts/{id}")).await.expect(200).all("#live .moments li span");
+        lines.into_iter().filter(|line| line.contains("ilenced")).collect::<Vec<_>>()
+    };
+    let (begun, over) = ("Silenced: nobody was told of it from here on.", "No longer silenced.");
+    assert_eq!(course("1").await, [begun, over, begun, over]);
+    let ended = "It ended. It ended while it was silenced, so Alertmanager told no exact time.";
+    assert_eq!(course("2").await, [begun, over, begun, ended]);
+    assert_eq!(house.count("suppressions where until is null").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,6 +171,7 @@ impl House {
             .batch_execute(&format!(
                 "update alert_misses set missed_at = missed_at {ago}, known_at = known_at {ago}; \
                  update reconciliations set began_at = began_at {ago}, tried_at = tried_at {ago}; \
+                 update suppressions set since = since {ago}, until = until {ago}; \
                  update alerts set last_seen_at = last_seen_at {ago}"
             ))
             .await

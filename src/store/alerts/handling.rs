@@ -93,6 +93,36 @@ pub async fn notes(db: &mut Db, scope: &Scope, named: &Named) -> Result<Vec<Note
     Ok(rows)
 }
 
+/// From when to when nobody was told of an episode.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Suppression {
+    /// `silenced`, `inhibited` or `muted`.
+    #[diesel(sql_type = Text)]
+    pub why: String,
+    /// When a comparison with Alertmanager found it, and no longer found it.
+    #[diesel(sql_type = Timestamptz, deserialize_as = jiff_diesel::Timestamp)]
+    pub since: Timestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>, deserialize_as = jiff_diesel::NullableTimestamp)]
+    pub until: Option<Timestamp>,
+}
+
+/// When nobody was told of an episode, the newest [`MOST`] times, the first of them first.
+pub async fn suppressions(db: &mut Db, scope: &Scope, named: &Named) -> Result<Vec<Suppression>> {
+    // found by somebody else's scope, it would be no permission
+    if read::by_id(db, scope, named.alert.id).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = diesel::sql_query(
+        "select why, since, until from (select * from suppressions where alert_id = $1 order by since desc limit $2) s order by since",
+    )
+    .bind::<Bigint, _>(named.alert.id)
+    .bind::<Bigint, _>(MOST)
+    .prepared()
+    .load(db.conn())
+    .await?;
+    Ok(rows)
+}
+
 impl Writable<Named> {
     /// What the audit calls it.
     fn called(&self) -> String {
@@ -212,9 +242,12 @@ impl Writable<Named> {
     }
 }
 
+/// What belongs to episodes, and is told of them.
+const AROUND: [&str; 3] = ["acknowledgements", "alert_notes", "suppressions"];
+
 /// What was said of unassigned episodes goes with them to their owners.
 pub(super) async fn adopt(conn: &mut AsyncPgConnection) -> Result<()> {
-    for table in ["acknowledgements", "alert_notes"] {
+    for table in AROUND {
         diesel::sql_query(format!(
             "update {table} t set owner_id = a.owner_id from alerts a \
              where t.owner_id is null and a.id = t.alert_id and a.received_at = t.received_at and a.owner_id is not null"
@@ -229,7 +262,7 @@ pub(super) async fn adopt(conn: &mut AsyncPgConnection) -> Result<()> {
 pub async fn sweep(db: &mut Db, _: All) -> Result<usize> {
     db.transaction(async |conn| {
         let mut swept = 0;
-        for table in ["acknowledgements", "alert_notes"] {
+        for table in AROUND {
             swept += diesel::sql_query(format!(
                 "delete from {table} t where not exists (select from alerts a where a.id = t.alert_id and a.received_at = t.received_at)"
             ))

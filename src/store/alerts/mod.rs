@@ -16,7 +16,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 
 pub use self::groups::{By, Group, Groups, MOST as MOST_GROUPS, groups};
-pub use self::handling::{NewNote, Note, Said, find_rw, notes, sweep};
+pub use self::handling::{NewNote, Note, Said, Suppression, find_rw, notes, suppressions, sweep};
 pub use self::open::{Open, open, open_count};
 use self::select::{Identity, Order, Reach, Wanted};
 use self::terms::Term;

@@ -86,13 +86,32 @@ pub async fn end(
     .bind::<Timestamptz, _>(begun.at.to_diesel())
     .bind::<Text, _>(alertmanager)
     .bind::<Integer, _>(alerts);
-    db.transaction(async |conn| Ok(ended.execute(conn).await.map(drop)?)).await
+    db.transaction(async |conn| {
+        ended.execute(conn).await?;
+        // a report takes the mark away as well, and an end keeps it
+        diesel::sql_query(
+            "update suppressions s set until = coalesce((select a.ended_at from alerts a \
+               where a.id = s.alert_id and a.received_at = s.received_at), now()) \
+             where s.until is null and not exists (select from alerts a \
+               where a.id = s.alert_id and a.received_at = s.received_at and a.ended_at is null and a.suppressed = s.why)",
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
+    })
+    .await
 }
 
 #[derive(QueryableByName)]
 struct Print {
     #[diesel(sql_type = Text)]
     fingerprint: String,
+}
+
+#[derive(QueryableByName)]
+struct Marked {
+    #[diesel(sql_type = Bigint)]
+    count: i64,
 }
 
 /// Those of the fingerprints that have no open episode.
@@ -153,7 +172,17 @@ pub async fn mark(
     if changed.is_empty() {
         return Ok(0);
     }
-    let update = diesel::sql_query(format!("update alerts a set suppressed = n.mark {differs} where {of}"))
+    let update = diesel::sql_query(format!(
+        "with marked as ( \
+           update alerts a set suppressed = n.mark {differs} where {of} returning a.id, a.received_at, a.owner_id, a.suppressed \
+         ), over as ( \
+           update suppressions s set until = now() from marked m \
+           where s.alert_id = m.id and s.received_at = m.received_at and s.until is null \
+         ), begun as ( \
+           insert into suppressions (alert_id, received_at, owner_id, why) \
+           select id, received_at, owner_id, suppressed from marked where suppressed is not null \
+         ) select count(*) as count from marked"
+    ))
         .bind::<Integer, _>(cluster)
         .bind::<Array<Text>, _>(&fingerprints)
         .bind::<Array<Nullable<Text>>, _>(&marks)
@@ -161,7 +190,8 @@ pub async fn mark(
     db.transaction(async |conn| {
         let changed: Vec<_> = changed.iter().map(|row| row.fingerprint.as_str()).collect();
         lock(conn, cluster, &changed).await?;
-        let marked = update.execute(conn).await?;
+        let Marked { count } = update.get_result(conn).await?;
+        let marked = usize::try_from(count).unwrap_or_default();
         tell(conn, marked).await?;
         Ok(marked)
     })

@@ -6,11 +6,11 @@ use super::show::{quiet, reason};
 use crate::auth::User;
 use crate::error::Result;
 use crate::store::Db;
-use crate::store::alerts::{Alert, Named, Note};
+use crate::store::alerts::{self, Alert, Named, Note};
 use crate::store::audit::{self, Entry, Filter, STAFF, kind};
 use crate::web::audit::around;
 use crate::web::chart::{Like, Span, Strip};
-use crate::web::{Look, When};
+use crate::web::{Look, When, quiet_word};
 
 /// What the strip shows.
 const STRIP: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -47,6 +47,14 @@ pub(super) async fn timeline(
     }
     moments.extend(notes.iter().map(|note| (note.at, format!("{} wrote a note.", note.by))));
     moments.extend(past(db, user, named, notes).await?);
+    for told in alerts::suppressions(db, &user.scope(), named).await? {
+        let word = quiet_word(Some(&told.why));
+        moments.push((told.since, format!("{word}: nobody was told of it from here on.")));
+        // what lasts to the end is told there
+        if let Some(until) = told.until.filter(|until| alert.ended_at.is_none_or(|end| *until < end)) {
+            moments.push((until, format!("No longer {}.", word.to_lowercase())));
+        }
+    }
     match (alert.ended_at, &alert.close_reason) {
         (Some(at), Some(name)) => moments.push((at, format!("It ended. {}", reason(name)))),
         (Some(at), None) => moments.push((at, "It ended.".to_owned())),

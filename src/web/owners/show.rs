@@ -10,8 +10,10 @@ use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Path;
+use crate::store::alerts::{self, figures};
 use crate::store::users::members::{self, Member};
-use crate::store::{alerts, health, owners, servers, thresholds};
+use crate::store::{health, owners, servers, thresholds};
+use crate::web::chart::FLAPS;
 use crate::web::{AlertRow, Frame, Look, ServerCounts, When};
 
 /// Alerts in one table of an owner's or a server's page.
@@ -55,13 +57,14 @@ pub async fn show(
     let counts = servers::counts(&mut db, &scope, Some(&owner)).await?;
     let open = alerts::worst(&mut db, &scope, Some(&owner), None, OPEN).await?;
     let last = alerts::newest_closed(&mut db, &scope, Some(&owner), None, LAST).await?;
+    let flapping = figures::flapping_among(&mut db, &scope, open.iter().chain(&last), FLAPS).await?;
     let members = members::of(&mut db, &owner).await?;
     let page = OwnerPage {
         may_edit: user.is_admin(),
         may_add: user.manages(owner.id),
         counts: ServerCounts::new(counts, fresh),
-        open: AlertRow::all(&open, &look.zone),
-        last: AlertRow::all(&last, &look.zone),
+        open: AlertRow::marked(&open, &flapping, &look.zone),
+        last: AlertRow::marked(&last, &flapping, &look.zone),
         own_thresholds: thresholds::count_own(&mut db, &owner).await?,
         managed: members.iter().any(Member::manages),
         members,

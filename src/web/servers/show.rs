@@ -16,7 +16,7 @@ use crate::store::owners::{self, Owner};
 use crate::store::servers::{self, OpenAlerts, Server};
 use crate::store::thresholds::{self, Effective, Layer, Place, format_duration, limit_in_words};
 use crate::store::{health, publications};
-use crate::web::chart::Strip;
+use crate::web::chart::{FLAPS, Strip};
 use crate::web::owners::{LAST, OPEN};
 use crate::web::thresholds::{path, source};
 use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
@@ -77,6 +77,7 @@ pub async fn show(
     let owner = owners::find(&mut db, &scope, server.owner_id).await?;
     let open = alerts::worst(&mut db, &scope, None, Some(&server), OPEN).await?;
     let last = alerts::newest_closed(&mut db, &scope, None, Some(&server), LAST).await?;
+    let flapping = figures::flapping_among(&mut db, &scope, open.iter().chain(&last), FLAPS).await?;
     let known = Known {
         up: servers::up(&mut db, &server).await?,
         fresh: health::fresh(&mut db).await?,
@@ -104,8 +105,8 @@ pub async fn show(
             fired.get(&server.id).map_or(&[], Vec::as_slice),
             now,
         ),
-        open: AlertRow::all(&open, &look.zone),
-        last: AlertRow::all(&last, &look.zone),
+        open: AlertRow::marked(&open, &flapping, &look.zone),
+        last: AlertRow::marked(&last, &flapping, &look.zone),
         thresholds: effective.iter().map(|one| row(one, &owner, &server)).collect(),
         set: path(Some(owner.id), Some(server.id)),
         owner: Link { href: format!("/owners/{}", owner.id), text: owner.name },

@@ -81,7 +81,7 @@ impl AlertRow {
 }
 
 /// The word for why an alert is not notified.
-fn quiet_word(why: Option<&str>) -> &'static str {
+pub fn quiet_word(why: Option<&str>) -> &'static str {
     match why {
         Some("inhibited") => "Inhibited",
         Some("muted") => "Muted",

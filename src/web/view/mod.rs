@@ -5,7 +5,7 @@ mod times;
 
 use std::borrow::Cow;
 
-pub use self::alerts::{AlertRow, rule_title};
+pub use self::alerts::{AlertRow, quiet_word, rule_title};
 pub use self::times::{When, between, lasted, took};
 use crate::error::Fields;
 use crate::page::Page;
