@@ -23,7 +23,9 @@ fn main() -> io::Result<()> {
     for folder in ["static", "static/vendor"] {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let served = path.extension().is_some_and(|extension| extension == "js" || extension == "svg");
+            let served = path
+                .extension()
+                .is_some_and(|extension| ["js", "svg", "css"].iter().any(|served| extension == *served));
             if let (true, Some(name)) = (served, path.file_name()) {
                 put(&out.join(name), &fs::read(&path)?)?;
             }

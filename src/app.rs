@@ -11,6 +11,7 @@ use crate::live::Live;
 use crate::metrics;
 use crate::prometheus::Publisher;
 use crate::prometheus::values::Values;
+use crate::rate::Rate;
 use crate::sso::Provider;
 use crate::store::intake::Intake;
 use crate::store::scope::Writing;
@@ -30,6 +31,7 @@ struct Inner {
     alertmanagers: Vec<alertmanager::client::Client>,
     reconcile: Notify,
     live: Live,
+    rate: Rate,
 }
 
 impl App {
@@ -45,6 +47,7 @@ impl App {
             config.alertmanager.iter().map(|url| alertmanager::client::Client::new(url.clone()));
         let alertmanagers = alertmanagers.collect::<Result<_, _>>().map_err(Error::internal)?;
         Ok(Self(Arc::new(Inner {
+            rate: Rate::new(config.api_requests_per_minute),
             config,
             intake: Intake::new(store.clone()),
             store,
@@ -55,6 +58,11 @@ impl App {
             reconcile: Notify::new(),
             live,
         })))
+    }
+
+    /// What tokens may ask of this instance.
+    pub fn rate(&self) -> &Rate {
+        &self.0.rate
     }
 
     /// The settings.

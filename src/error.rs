@@ -75,6 +75,9 @@ pub enum Error {
     /// Too many attempts; after that time there is one again (429).
     #[error("Too many attempts. Try again {}.", in_words(*.0))]
     TooMany(Duration),
+    /// A program asks too much; after that time it may ask again (429).
+    #[error("Too many requests with this token. Try again {}.", in_words(*.0))]
+    TooFast(Duration),
     /// Something we need does not answer just now (503).
     #[error("{0}")]
     Unavailable(String),
@@ -104,7 +107,7 @@ impl Error {
             Self::TooLarge => 413,
             Self::NotJson => 415,
             Self::Invalid(_) => 422,
-            Self::TooMany(_) => 429,
+            Self::TooMany(_) | Self::TooFast(_) => 429,
             Self::Internal(_) => 500,
             Self::Unavailable(_) => 503,
         }
@@ -113,7 +116,7 @@ impl Error {
     /// After how long another try makes sense, in whole seconds, where that is known (`Retry-After`).
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooMany(wait) => Some(whole_seconds(*wait)),
+            Self::TooMany(wait) | Self::TooFast(wait) => Some(whole_seconds(*wait)),
             Self::Unavailable(_) => Some(5),
             _ => None,
         }
@@ -132,6 +135,7 @@ impl Error {
             Self::TooLarge => "Too large",
             Self::Invalid(_) => "Some fields need another look",
             Self::TooMany(_) => "Too many attempts",
+            Self::TooFast(_) => "Too many requests",
             Self::Internal(_) => "Something went wrong on our side",
             Self::Unavailable(_) => "Not available just now",
         }

@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::Error;
 use crate::web;
 
+/// How much a program may ask, by its token: of
+/// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/07/>.
+pub const RATE: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
 /// The longest body of a form, bytes.
 pub const FORM_LIMIT: usize = 1 << 20;
 
@@ -27,17 +31,20 @@ impl IntoResponse for Error {
 }
 
 /// A problem as RFC 9457 has it.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
     title: &'a str,
     status: u16,
+    /// What happened, and what to do.
     detail: String,
+    /// What is wrong where, with 409 and 422.
     errors: Vec<FieldProblem<'a>>,
+    /// Of an error of ours, which finds it in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct FieldProblem<'a> {
     field: &'a str,
     message: &'a str,
@@ -110,8 +117,10 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
         status
     };
     let reference = log(&error, &method, &uri);
+    let rate = RATE.map(HeaderName::from_static);
     let kept: Vec<_> = [header::ALLOW, header::SET_COOKIE]
         .into_iter()
+        .chain(rate)
         .flat_map(|name| {
             response
                 .headers()

@@ -34,6 +34,8 @@ pub mod password;
 pub mod peer;
 /// Publishing: pure text out, a few calls in.
 pub mod prometheus;
+/// How much a token may ask.
+pub mod rate;
 /// Every URL of the house.
 pub mod router;
 /// `prommgr serve`, from the settings to the end.

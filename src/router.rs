@@ -23,8 +23,8 @@ use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
-    self, account, alerts, audit, dashboard, join, links, login, looking, members, owners, publications,
-    quarantine, second_factors, servers, sessions, sso, theme, thresholds, tokens, users,
+    self, account, alerts, audit, dashboard, docs, join, links, login, looking, members, owners,
+    publications, quarantine, second_factors, servers, sessions, sso, theme, thresholds, tokens, users,
 };
 
 /// A session that nobody uses ends after so many days.
@@ -181,6 +181,9 @@ pub fn routes() -> Vec<Route> {
         route("/account/second-factor/recovery-codes", POST, User, post(second_factors::renew_codes)).sudo("make new recovery codes"),
         route("/account/second-factor/removal",        POST, User, post(second_factors::remove)).sudo("turn off the second factor"),
         route("/static/{hash}/{name}",       GET,  Open,    get(web::assets::serve)),
+        route("/docs",                       GET,  Open,    get(docs::show)),
+        route("/docs/{name}",                GET,  Open,    get(docs::file)),
+        route("/api/openapi.json",           GET,  Open,    get(api::document::show)),
         route("/api/v1/me",                  GET,  Client,  get(api::me::show)),
         route("/api/v1/owners",              LIST, Client,  get(api::owners::list).post(api::owners::create).put(api::owners::put)),
         route("/api/v1/owners/{id}",         ONE,  Client,  get(api::owners::show).patch(api::owners::change).delete(api::owners::remove)),
@@ -229,7 +232,11 @@ pub fn router(app: App) -> Router {
         if face::is_for_programs(route.path) {
             let mut handler = route.handler;
             if route.door == Door::Client {
-                handler = handler.layer(middleware::from_fn(face::whole));
+                let once = middleware::from_fn_with_state(app.clone(), api::once::once);
+                handler = handler
+                    .layer(once)
+                    .layer(middleware::from_fn(api::limits::tell))
+                    .layer(middleware::from_fn(face::whole));
             }
             programs = programs.route(route.path, handler);
             continue;

@@ -5,6 +5,7 @@ use axum::extract::State as AppState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::answer::Items;
 use super::ask::{Query, page, place, there};
@@ -16,7 +17,7 @@ use crate::page::cursor;
 use crate::store::alerts::{self, Filter, Named, Place, State, Whose};
 
 /// An episode, from firing to resolved.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Alert {
     id: i64,
     status: Status,
@@ -27,7 +28,9 @@ pub struct Alert {
     /// `null`: of a server that is not known here.
     server_id: Option<i64>,
     instance: String,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     labels: Value,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     annotations: Value,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
@@ -43,7 +46,7 @@ pub struct Alert {
 }
 
 /// Whether an episode has ended.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Open,
@@ -51,7 +54,7 @@ pub enum Status {
 }
 
 /// Who knows of an episode.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Acknowledged {
     by: String,
     at: Timestamp,
@@ -82,8 +85,9 @@ impl From<Named> for Alert {
 }
 
 /// Which episodes by their state.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AlertState)]
 pub enum Which {
     Open,
     /// Open, and nobody said that they know of it.
@@ -92,10 +96,12 @@ pub enum Which {
 }
 
 /// What the history is narrowed to.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
     #[serde(deserialize_with = "there")]
+    #[param(inline)]
     status: Option<Which>,
     rule: Option<String>,
     severity: Option<String>,
@@ -114,7 +120,10 @@ pub struct Wanted {
     to: Option<Timestamp>,
     /// Labels as `name=value`, and beginnings of words; all must hold.
     q: Option<String>,
+    /// Items a page: 50 unless given, at most 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -148,6 +157,8 @@ impl Wanted {
 
 /// `GET /api/v1/alerts`: those that the token reaches, the newest start first. A page may have fewer than are asked
 /// for, or none, before the last one: where many alerts have what is searched for, so many at a time are looked through.
+#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", summary = "List alerts", tag = "alerts", params(Wanted),
+    responses((status = 200, body = Items<Alert>)))]
 pub async fn list(
     AppState(app): AppState<App>,
     client: Client,
@@ -168,6 +179,8 @@ pub async fn list(
 }
 
 /// `GET /api/v1/alerts/{id}`
+#[utoipa::path(get, path = "/api/v1/alerts/{id}", operation_id = "get_alert", summary = "Get an alert", tag = "alerts", params(("id" = i64, Path)),
+    responses((status = 200, body = Alert)))]
 pub async fn show(AppState(app): AppState<App>, client: Client, Path(id): Path<i64>) -> Result<Json<Alert>> {
     let found = alerts::find(&mut app.db(&client.user).await?, &client.user.scope(), id).await?;
     Ok(Json(found.into()))

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Client;
@@ -12,7 +13,7 @@ use crate::store::owners::{self, Owner};
 use crate::store::tokens;
 
 /// Who asks.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Me {
     user: Person,
     token: Token,
@@ -21,7 +22,7 @@ pub struct Me {
 }
 
 /// Whose token it is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Person {
     id: i64,
     name: String,
@@ -29,7 +30,7 @@ struct Person {
     admin: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Token {
     name: String,
     /// `read` or `write`
@@ -40,7 +41,7 @@ struct Token {
     expires_at: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Membership {
     id: i64,
     external_id: String,
@@ -50,6 +51,8 @@ struct Membership {
 }
 
 /// `GET /api/v1/me`
+#[utoipa::path(get, path = "/api/v1/me", operation_id = "me", summary = "Whose token it is, and what it reaches", tag = "me",
+    responses((status = 200, body = Me)))]
 pub async fn show(State(app): State<App>, client: Client) -> Result<Json<Me>> {
     let Client { user, token } = client;
     let owners = owners::among(&mut app.db(&user).await?, &user.scope(), user.owners()).await?;

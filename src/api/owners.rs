@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Items, made, one};
 use super::ask::{Body, Given, IfMatch, Query, TRIES, busy, given, page, place, there};
@@ -17,8 +18,8 @@ use crate::store::Db;
 use crate::store::owners::{self, OwnerInput};
 use crate::store::scope::All;
 
-/// An owner.
-#[derive(Serialize)]
+/// An owner: a customer.
+#[derive(Serialize, ToSchema)]
 pub struct Owner {
     id: i64,
     external_id: String,
@@ -46,18 +47,23 @@ impl From<owners::Owner> for Owner {
 
 /// An owner's fields. What is left out is as in a new owner, or stays as it was where one is changed; `null` is as in
 /// a new owner.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"name": "Acme", "external_id": "11"}))]
 pub struct OwnerBody {
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     name: Given<String>,
     /// What alerts carry; one is generated where there is none.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     external_id: Given<String>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     comment: Given<String>,
     /// For how many days alerts are kept after their end, 0 for ever.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<i64>)]
     history_days: Given<i64>,
 }
 
@@ -77,18 +83,25 @@ impl OwnerBody {
 }
 
 /// What the list is narrowed to.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
     #[serde(deserialize_with = "there")]
+    #[param(value_type = Option<String>)]
     external_id: Option<String>,
     /// Part of the name or external id.
     q: Option<String>,
+    /// Items a page: 50 unless given, at most 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 /// `GET /api/v1/owners`: those that the token reaches, by name.
+#[utoipa::path(get, path = "/api/v1/owners", operation_id = "list_owners", summary = "List owners", tag = "owners", params(Wanted),
+    responses((status = 200, body = Items<Owner>)))]
 pub async fn list(
     State(app): State<App>,
     client: Client,
@@ -104,6 +117,8 @@ pub async fn list(
 }
 
 /// `GET /api/v1/owners/{id}`
+#[utoipa::path(get, path = "/api/v1/owners/{id}", operation_id = "get_owner", summary = "Get an owner", tag = "owners", params(("id" = i64, Path)),
+    responses((status = 200, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn show(State(app): State<App>, client: Client, Path(id): Path<i64>) -> Result<Response> {
     let owner = owners::find(&mut app.db(&client.user).await?, &client.user.scope(), id).await?;
     let updated_at = owner.updated_at;
@@ -111,6 +126,8 @@ pub async fn show(State(app): State<App>, client: Client, Path(id): Path<i64>) -
 }
 
 /// `POST /api/v1/owners`: adds one.
+#[utoipa::path(post, path = "/api/v1/owners", operation_id = "add_owner", summary = "Add an owner", tag = "owners", request_body = OwnerBody,
+    responses((status = 201, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn create(State(app): State<App>, client: Client, Body(body): Body<OwnerBody>) -> Result<Response> {
     let all = client.user.all().ok_or(Error::Forbidden)?;
     let new = body.over(OwnerInput::default()).check()?;
@@ -120,13 +137,18 @@ pub async fn create(State(app): State<App>, client: Client, Body(body): Body<Own
 }
 
 /// Which owner is put.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Which {
+    #[param(required, nullable = false)]
     external_id: Option<String>,
 }
 
 /// `PUT /api/v1/owners?external_id=`: makes the owner with that external id what the body says, added where there is none.
+#[utoipa::path(put, path = "/api/v1/owners", operation_id = "put_owner", summary = "Add or replace an owner by its external id", tag = "owners", request_body = OwnerBody,
+    params(Which, ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
+    responses((status = 200, body = Owner, headers(("ETag" = String, description = "For If-Match."))), (status = 201, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn put(
     State(app): State<App>,
     client: Client,
@@ -174,6 +196,9 @@ pub async fn put(
 }
 
 /// `PATCH /api/v1/owners/{id}`: changes the fields that the body names, as RFC 7396 has it.
+#[utoipa::path(patch, path = "/api/v1/owners/{id}", operation_id = "change_owner", summary = "Change some fields of an owner", tag = "owners", request_body = OwnerBody,
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
+    responses((status = 200, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn change(
     State(app): State<App>,
     client: Client,
@@ -221,6 +246,9 @@ async fn save(
 }
 
 /// `DELETE /api/v1/owners/{id}`
+#[utoipa::path(delete, path = "/api/v1/owners/{id}", operation_id = "remove_owner", summary = "Remove an owner", tag = "owners",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
+    responses((status = 204)))]
 pub async fn remove(
     State(app): State<App>,
     client: Client,

@@ -21,7 +21,7 @@ pub use self::session::{
     CONFIRMED_KEY, View, confirmed, handle_of, look_at, looked_at, renew, sign_in_by_sso,
 };
 use self::session::{SEEN_EVERY, SEEN_KEY};
-pub use self::token::{Client, carries_token};
+pub use self::token::{Client, Spent, carries_token};
 
 use crate::address::Reach;
 use crate::app::App;

@@ -1,5 +1,7 @@
 //! Programs: what they present instead of a session.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -8,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::User;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::rate::Standing;
 use crate::store::owners;
 use crate::store::scope::All;
 use crate::store::tokens::{self, Token};
@@ -37,6 +40,7 @@ where
         let from = super::address_of(parts, &app);
         let mut db = app.door().await?;
         let token = tokens::by_secret(&mut db, &secret).await?.ok_or(Error::Unauthorized)?;
+        spend(&app, parts, &token)?;
         let who = users::identity(&mut db, token.user_id).await?.ok_or(Error::Unauthorized)?;
         tokens::used(&mut db, &token, from).await?;
         drop(db);
@@ -52,6 +56,28 @@ where
         user.read_only = !token.may_write;
         Ok(Self { user, token })
     }
+}
+
+/// How the token of a request stands, for who tells it with the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Spent(Arc<OnceLock<Standing>>);
+
+impl Spent {
+    /// `None`: no token, or no limit.
+    pub fn standing(&self) -> Option<Standing> {
+        self.0.get().copied()
+    }
+}
+
+/// Takes one of the token's requests, once a request. `TooFast` when there is none.
+fn spend(app: &App, parts: &Parts, token: &Token) -> Result<()> {
+    let spent = parts.extensions.get::<Spent>();
+    let before = spent.and_then(Spent::standing);
+    let Some(standing) = before.or_else(|| app.rate().take(token.id)) else { return Ok(()) };
+    if let Some(spent) = spent {
+        spent.0.get_or_init(|| standing);
+    }
+    standing.wait.map_or(Ok(()), |wait| Err(Error::TooFast(wait)))
 }
 
 /// Narrowed to one owner: an admin becomes a manager of it. One that is removed, or that the person sees no

@@ -98,6 +98,9 @@ pub struct Settings {
     /// Days for which alerts are kept after their end, where an owner has no number of its own; 0: for ever [default: 400]
     #[arg(long, env = "PROMMGR_HISTORY_DAYS", global = true, value_name = "DAYS")]
     pub history_days: Option<String>,
+    /// Requests a minute that one API token may make to one instance, a quarter of them at once; 0: no limit [default: 1200]
+    #[arg(long, env = "PROMMGR_API_REQUESTS_PER_MINUTE", global = true, value_name = "N")]
+    pub api_requests_per_minute: Option<String>,
     /// Connections to PostgreSQL at the most [default: 16]
     #[arg(long, env = "PROMMGR_DATABASE_CONNECTIONS", global = true, value_name = "N")]
     pub database_connections: Option<String>,
@@ -113,7 +116,7 @@ pub struct Settings {
 }
 
 /// Every setting's name in the environment and its flag.
-pub const NAMES: [(&str, &str); 25] = [
+pub const NAMES: [(&str, &str); 26] = [
     ("DATABASE_URL", "--database-url"),
     ("PROMMGR_LISTEN", "--listen"),
     ("PROMMGR_DATA_DIR", "--data-dir"),
@@ -135,6 +138,7 @@ pub const NAMES: [(&str, &str); 25] = [
     ("PROMMGR_SSO_ROLES", "--sso-roles"),
     ("PROMMGR_SSO_NAME", "--sso-name"),
     ("PROMMGR_HISTORY_DAYS", "--history-days"),
+    ("PROMMGR_API_REQUESTS_PER_MINUTE", "--api-requests-per-minute"),
     ("PROMMGR_DATABASE_CONNECTIONS", "--database-connections"),
     ("PROMMGR_MAX_CONNECTIONS", "--max-connections"),
     ("PROMMGR_LOG", "--log"),
@@ -195,6 +199,8 @@ pub struct Config {
     pub sso: Option<Sso>,
     /// Days for which an owner's alerts are kept that has no number of its own; 0: for ever.
     pub history_days: i32,
+    /// Of one token to one instance; 0: no limit.
+    pub api_requests_per_minute: u32,
     pub database_connections: usize,
     pub max_connections: usize,
     pub log: String,
@@ -275,6 +281,15 @@ impl Config {
             ),
             sso: sso::sso(settings, &mut invalid),
             history_days: days(&settings.history_days, "PROMMGR_HISTORY_DAYS", &mut invalid),
+            api_requests_per_minute: number(
+                &settings.api_requests_per_minute,
+                1200,
+                0,
+                "PROMMGR_API_REQUESTS_PER_MINUTE",
+                &mut invalid,
+            )
+            .try_into()
+            .unwrap_or(u32::MAX),
             database_connections: number(
                 &settings.database_connections,
                 16,

@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod episode;
 pub mod health;
 pub mod heartbeats;
+pub mod idempotency;
 pub mod identities;
 pub mod intake;
 pub mod live;

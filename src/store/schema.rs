@@ -370,6 +370,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    idempotency_keys (token_id, key) {
+        token_id -> Int8,
+        key -> Text,
+        request -> Bytea,
+        begun_at -> Timestamptz,
+        status -> Nullable<Int4>,
+        location -> Nullable<Text>,
+        etag -> Nullable<Text>,
+        body -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     suppressions (alert_id, received_at, since) {
         alert_id -> Int8,
         received_at -> Timestamptz,

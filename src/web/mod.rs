@@ -8,6 +8,7 @@ pub mod audit;
 mod chart;
 mod csv;
 pub mod dashboard;
+pub mod docs;
 mod fault;
 mod files;
 mod frame;

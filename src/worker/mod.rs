@@ -17,7 +17,9 @@ use crate::app::App;
 use crate::error::Result;
 use crate::store::retention::{self, Place};
 use crate::store::scope::All;
-use crate::store::{alerts, attempts, browsers, health, heartbeats, intake, quarantine, sessions};
+use crate::store::{
+    alerts, attempts, browsers, health, heartbeats, idempotency, intake, quarantine, sessions,
+};
 
 /// How often Prometheus is asked which servers it reaches.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
@@ -140,6 +142,8 @@ pub async fn tidy(app: &App) -> Result<()> {
     quarantine::sweep(&mut db, all).await?;
     attempts::sweep(&mut db, all).await?;
     browsers::sweep(&mut db, all).await?;
+    idempotency::sweep(&mut db, all).await?;
+    app.rate().tidy();
     sessions::sweep(app.store()).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 /// From left to right; a room names only rooms on its left. `web` and `api` are beside each other.
 const ORDER: [&[&str]; 12] = [
     &["error"],
-    &["catalogue", "metrics", "page", "password", "leash", "totp", "upstream", "vault"],
+    &["catalogue", "metrics", "page", "password", "rate", "leash", "totp", "upstream", "vault"],
     &["address", "config"],
     &["store"],
     &["prometheus", "alertmanager", "sso", "live"],

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::api::ask::{Given, given};
 use crate::error::{Error, Fields, Result};
@@ -10,38 +11,49 @@ use crate::store::servers::{self, ServerInput, label_lines};
 
 /// A server's fields. What is left out is as in a new server, or stays as it was where one is changed; `null` is as
 /// in a new server.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"owner_external_id": "11", "name": "web-1", "address": "192.0.2.7", "labels": {"rack": "7"}}))]
 pub struct ServerBody {
     /// Whose it is to be, by this or by `owner_external_id`. It stays whose it is.
     pub(super) owner_id: Option<i64>,
     pub(super) owner_external_id: Option<String>,
     /// One is generated where there is none.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub(super) external_id: Given<String>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     name: Given<String>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     address: Given<String>,
     /// 9100 unless given.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<i64>)]
     port: Given<i64>,
     /// `node` unless given.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     job: Given<String>,
     /// `http`, unless given, or `https`.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     scheme: Given<String>,
     /// `/metrics` unless given.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     metrics_path: Given<String>,
     /// Where a server is changed, those that are named; `null` takes one away.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     labels: Given<BTreeMap<String, Option<String>>>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     comment: Given<String>,
     /// `true` unless given.
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<bool>)]
     enabled: Given<bool>,
 }
 

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{Server, ServerBody};
 use crate::api::answer::{made, one};
@@ -18,6 +19,8 @@ use crate::store::scope::Writable;
 use crate::store::servers::{self, ServerInput};
 
 /// `POST /api/v1/servers`: adds one.
+#[utoipa::path(post, path = "/api/v1/servers", operation_id = "add_server", summary = "Add a server", tag = "servers", request_body = ServerBody,
+    responses((status = 201, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn create(
     State(app): State<App>,
     client: Client,
@@ -80,19 +83,25 @@ impl Whose {
 }
 
 /// Which server is put.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Which {
+    /// Whose it is, by this or by `owner_external_id`.
     #[serde(deserialize_with = "there")]
     owner_id: Option<i64>,
     #[serde(deserialize_with = "there")]
     owner_external_id: Option<String>,
     #[serde(deserialize_with = "there")]
+    #[param(required, nullable = false)]
     external_id: Option<String>,
 }
 
 /// `PUT /api/v1/servers?owner_id=&external_id=`: makes the server with that external id what the body says, added
 /// where there is none.
+#[utoipa::path(put, path = "/api/v1/servers", operation_id = "put_server", summary = "Add or replace a server by its external id", tag = "servers", request_body = ServerBody,
+    params(Which, ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
+    responses((status = 200, body = Server, headers(("ETag" = String, description = "For If-Match."))), (status = 201, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn put(
     State(app): State<App>,
     client: Client,
@@ -154,6 +163,9 @@ pub async fn put(
 }
 
 /// `PATCH /api/v1/servers/{id}`: changes the fields that the body names, as RFC 7396 has it.
+#[utoipa::path(patch, path = "/api/v1/servers/{id}", operation_id = "change_server", summary = "Change some fields of a server", tag = "servers", request_body = ServerBody,
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
+    responses((status = 200, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn change(
     State(app): State<App>,
     client: Client,
@@ -180,6 +192,9 @@ pub async fn change(
 }
 
 /// `DELETE /api/v1/servers/{id}`
+#[utoipa::path(delete, path = "/api/v1/servers/{id}", operation_id = "remove_server", summary = "Remove a server", tag = "servers",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
+    responses((status = 204)))]
 pub async fn remove(
     State(app): State<App>,
     client: Client,

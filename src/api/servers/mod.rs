@@ -1,7 +1,7 @@
 //! Servers for programs: found by the numbers that others use, added, changed, put and removed.
 
 mod body;
-mod change;
+pub(super) mod change;
 
 use axum::Json;
 use axum::extract::State as AppState;
@@ -9,6 +9,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 pub use self::body::ServerBody;
 pub use self::change::{change, create, put, remove};
@@ -24,7 +25,7 @@ use crate::store::servers::{self, Filter};
 use crate::store::{Db, health};
 
 /// A server.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Server {
     id: i64,
     owner_id: i64,
@@ -35,6 +36,7 @@ pub struct Server {
     job: String,
     scheme: String,
     metrics_path: String,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     labels: Value,
     comment: String,
     /// Not paused.
@@ -45,7 +47,7 @@ pub struct Server {
 }
 
 /// Whether Prometheus reaches a server.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     Up,
@@ -92,8 +94,9 @@ impl Server {
 }
 
 /// What the list is narrowed to.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
     #[serde(deserialize_with = "there")]
     external_id: Option<String>,
@@ -106,11 +109,16 @@ pub struct Wanted {
     owner_id: Option<i64>,
     /// Part of the name, address, external id or comment.
     q: Option<String>,
+    /// Items a page: 50 unless given, at most 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 /// `GET /api/v1/servers`: those that the token reaches, by id.
+#[utoipa::path(get, path = "/api/v1/servers", operation_id = "list_servers", summary = "List servers", tag = "servers", params(Wanted),
+    responses((status = 200, body = Items<Server>)))]
 pub async fn list(
     AppState(app): AppState<App>,
     client: Client,
@@ -139,6 +147,8 @@ pub async fn list(
 }
 
 /// `GET /api/v1/servers/{id}`
+#[utoipa::path(get, path = "/api/v1/servers/{id}", operation_id = "get_server", summary = "Get a server", tag = "servers", params(("id" = i64, Path)),
+    responses((status = 200, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn show(AppState(app): AppState<App>, client: Client, Path(id): Path<i64>) -> Result<Response> {
     let mut db = app.db(&client.user).await?;
     let server = servers::find(&mut db, &client.user.scope(), id).await?;
