@@ -7,7 +7,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, Request, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::Redirect;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
@@ -91,6 +91,8 @@ const GET: &[&str] = &["GET"];
 const POST: &[&str] = &["POST"];
 const BOTH: &[&str] = &["GET", "POST"];
 const LIST: &[&str] = &["GET", "POST", "PUT"];
+const MEMBER: &[&str] = &["PUT", "DELETE"];
+const DELETE: &[&str] = &["DELETE"];
 const ONE: &[&str] = &["GET", "PATCH", "DELETE"];
 
 /// Every URL. A test walks it as every kind of person.
@@ -189,6 +191,14 @@ pub fn routes() -> Vec<Route> {
         route("/api/v1/owners/{id}",         ONE,  Client,  get(api::owners::show).patch(api::owners::change).delete(api::owners::remove)),
         route("/api/v1/servers",             LIST, Client,  get(api::servers::list).post(api::servers::create).put(api::servers::put)),
         route("/api/v1/servers/{id}",        ONE,  Client,  get(api::servers::show).patch(api::servers::change).delete(api::servers::remove)),
+        route("/api/v1/owners/{id}/members", GET,  Client,  get(api::members::list)),
+        route("/api/v1/owners/{id}/members/{user_id}", MEMBER, Client, put(api::members::put).delete(api::members::remove)),
+        route("/api/v1/owners/{id}/invitations", POST, Client, post(api::members::invite)),
+        route("/api/v1/users",               BOTH, Client,  get(api::users::list).post(api::users::create)),
+        route("/api/v1/users/{id}",          ONE,  Client,  get(api::users::show).patch(api::users::change).delete(api::users::remove)),
+        route("/api/v1/tokens",              BOTH, Client,  get(api::tokens::list).post(api::tokens::create)),
+        route("/api/v1/tokens/{id}",         DELETE, Client, delete(api::tokens::revoke)),
+        route("/api/v1/audit",               GET,  Client,  get(api::audit::list)),
         route("/api/v1/alerts",              GET,  Client,  get(api::alerts::list)),
         route("/api/v1/alerts/{id}",         GET,  Client,  get(api::alerts::show)),
         route("/webhook/alertmanager",       POST, Webhook, webhook()),

@@ -157,7 +157,8 @@ impl Wanted {
 
 /// `GET /api/v1/alerts`: those that the token reaches, the newest start first. A page may have fewer than are asked
 /// for, or none, before the last one: where many alerts have what is searched for, so many at a time are looked through.
-#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", summary = "List alerts", tag = "alerts", params(Wanted),
+#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", summary = "List alerts",
+    description = "Those that the token reaches, the newest start first. A page may be short or empty before the last one, where many alerts have what is searched for.", tag = "alerts", params(Wanted),
     responses((status = 200, body = Items<Alert>)))]
 pub async fn list(
     AppState(app): AppState<App>,

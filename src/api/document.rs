@@ -13,7 +13,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{HttpMethod, OpenApi as Document, PathItem, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::{alerts, me, owners, servers};
+use super::{alerts, audit, me, members, once, owners, servers, tokens, users};
 use crate::face::Problem;
 
 #[derive(OpenApi)]
@@ -35,6 +35,10 @@ use crate::face::Problem;
         owners::list, owners::create, owners::put, owners::show, owners::change, owners::remove,
         servers::list, servers::change::create, servers::change::put, servers::show, servers::change::change, servers::change::remove,
         alerts::list, alerts::show,
+        members::list, members::put, members::remove, members::invite,
+        users::list, users::create, users::show, users::change, users::remove,
+        tokens::list, tokens::create, tokens::revoke,
+        audit::list,
     ),
     components(schemas(Problem)),
     modifiers(&Common),
@@ -42,6 +46,9 @@ use crate::face::Problem;
         (name = "servers", description = "What Prometheus scrapes. Changes are in force with the next publication."),
         (name = "owners", description = "Customers. Only an admin's token adds, changes and removes them."),
         (name = "alerts", description = "The history: one alert an episode, from firing to resolved."),
+        (name = "users", description = "People who log in. For admins."),
+        (name = "tokens", description = "What programs present."),
+        (name = "audit", description = "Who did what, and when."),
         (name = "me", description = "The token itself."),
     ),
 )]
@@ -85,7 +92,7 @@ impl Modify for Common {
         for (path, item) in &mut document.paths.paths {
             for (method, operation) in operations_of(item) {
                 problems(&method, operation);
-                if method == HttpMethod::Post {
+                if method == HttpMethod::Post && !once::SECRET.contains(&path.as_str()) {
                     let key = ParameterBuilder::new()
                         .name("Idempotency-Key")
                         .parameter_in(ParameterIn::Header)
@@ -100,21 +107,10 @@ impl Modify for Common {
                 let body = example(operation, &schemas);
                 let curl = curl(&method, path, operation, body);
                 let description = operation.description.get_or_insert_default();
-                // the first words of a handler's comment are for who reads the code
-                if let Some((_, rest)) =
-                    description.split_once('`').and_then(|(_, rest)| rest.split_once('`'))
-                {
-                    *description = capital(rest.trim_start_matches(':').trim());
-                }
                 *description = format!("{description}\n\n```sh\n{curl}\n```").trim().to_owned();
             }
         }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
@@ -199,18 +195,16 @@ fn curl(method: &HttpMethod, path: &str, operation: &Operation, body: Option<Val
         HttpMethod::Patch => " -X PATCH",
         _ => " -X DELETE",
     };
-    let required = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
-        RefOr::T(parameter)
-            if parameter.parameter_in == ParameterIn::Query
-                && matches!(parameter.required, utoipa::openapi::Required::True) =>
-        {
-            Some(format!("{}=4386", parameter.name))
+    let exemplary = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => {
+            let example = serde_json::to_value(parameter).ok()?["example"].as_str()?.to_owned();
+            Some(format!("{}={example}", parameter.name))
         }
         _ => None,
     });
-    let query: Vec<_> = required.collect();
+    let query: Vec<_> = exemplary.collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let path = path.replace("{id}", "4386");
+    let path = path.replace("{id}", "4386").replace("{user_id}", "17");
     let body = body.map(|body| format!(" \\\n     -H 'Content-Type: application/json' -d '{body}'"));
     let body = body.unwrap_or_default();
     format!("curl{method} -H \"Authorization: Bearer $TOKEN\"{body} \\\n     \"$PROMMGR{path}{query}\"")

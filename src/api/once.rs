@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a POST that is sent twice, because nobody knows what became of the first, is done once.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -15,6 +15,8 @@ use crate::store::idempotency::{self, Answer, Begun};
 
 /// The header that names the request.
 pub const KEY: &str = "idempotency-key";
+/// Where answers hold a secret that is shown once: it would be kept with them, so no key is taken.
+pub const SECRET: [&str; 3] = ["/api/v1/tokens", "/api/v1/users", "/api/v1/owners/{id}/invitations"];
 /// Said with an answer that was given before.
 const REPLAYED: &str = "idempotent-replayed";
 
@@ -23,6 +25,9 @@ pub async fn once(State(app): State<App>, request: Request, next: Next) -> Resul
     let Some(key) = request.headers().get(KEY).filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
+    if request.extensions().get::<MatchedPath>().is_some_and(|path| SECRET.contains(&path.as_str())) {
+        return Err(refused("This answer holds a secret, which is not kept: send it without a key."));
+    }
     let key = key.to_str().map(str::trim).ok().filter(|key| (1..=255).contains(&key.len()));
     let key =
         key.ok_or_else(|| refused("A key has 1 to 255 visible characters, such as a UUID."))?.to_owned();

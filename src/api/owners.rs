@@ -100,7 +100,8 @@ pub struct Wanted {
 }
 
 /// `GET /api/v1/owners`: those that the token reaches, by name.
-#[utoipa::path(get, path = "/api/v1/owners", operation_id = "list_owners", summary = "List owners", tag = "owners", params(Wanted),
+#[utoipa::path(get, path = "/api/v1/owners", operation_id = "list_owners", summary = "List owners",
+    description = "Those that the token reaches, by name.", tag = "owners", params(Wanted),
     responses((status = 200, body = Items<Owner>)))]
 pub async fn list(
     State(app): State<App>,
@@ -126,7 +127,8 @@ pub async fn show(State(app): State<App>, client: Client, Path(id): Path<i64>) -
 }
 
 /// `POST /api/v1/owners`: adds one.
-#[utoipa::path(post, path = "/api/v1/owners", operation_id = "add_owner", summary = "Add an owner", tag = "owners", request_body = OwnerBody,
+#[utoipa::path(post, path = "/api/v1/owners", operation_id = "add_owner", summary = "Add an owner",
+    description = "For admins. An `external_id` is generated where there is none.", tag = "owners", request_body = OwnerBody,
     responses((status = 201, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn create(State(app): State<App>, client: Client, Body(body): Body<OwnerBody>) -> Result<Response> {
     let all = client.user.all().ok_or(Error::Forbidden)?;
@@ -141,12 +143,13 @@ pub async fn create(State(app): State<App>, client: Client, Body(body): Body<Own
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Which {
-    #[param(required, nullable = false)]
+    #[param(required, nullable = false, example = "11")]
     external_id: Option<String>,
 }
 
 /// `PUT /api/v1/owners?external_id=`: makes the owner with that external id what the body says, added where there is none.
-#[utoipa::path(put, path = "/api/v1/owners", operation_id = "put_owner", summary = "Add or replace an owner by its external id", tag = "owners", request_body = OwnerBody,
+#[utoipa::path(put, path = "/api/v1/owners", operation_id = "put_owner", summary = "Add or replace an owner by its external id",
+    description = "Makes the owner with that external id what the body says, and adds it where there is none. For admins.", tag = "owners", request_body = OwnerBody,
     params(Which, ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
     responses((status = 200, body = Owner, headers(("ETag" = String, description = "For If-Match."))), (status = 201, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn put(
@@ -196,7 +199,8 @@ pub async fn put(
 }
 
 /// `PATCH /api/v1/owners/{id}`: changes the fields that the body names, as RFC 7396 has it.
-#[utoipa::path(patch, path = "/api/v1/owners/{id}", operation_id = "change_owner", summary = "Change some fields of an owner", tag = "owners", request_body = OwnerBody,
+#[utoipa::path(patch, path = "/api/v1/owners/{id}", operation_id = "change_owner", summary = "Change some fields of an owner",
+    description = "As RFC 7396 has it: fields that are left out stay as they are, and `null` is what a new owner has. For admins.", tag = "owners", request_body = OwnerBody,
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
     responses((status = 200, body = Owner, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn change(
@@ -246,7 +250,8 @@ async fn save(
 }
 
 /// `DELETE /api/v1/owners/{id}`
-#[utoipa::path(delete, path = "/api/v1/owners/{id}", operation_id = "remove_owner", summary = "Remove an owner", tag = "owners",
+#[utoipa::path(delete, path = "/api/v1/owners/{id}", operation_id = "remove_owner", summary = "Remove an owner",
+    description = "With its servers, which are no longer scraped; its alerts stay in the history. For admins.", tag = "owners",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
     responses((status = 204)))]
 pub async fn remove(

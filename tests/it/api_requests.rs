@@ -59,6 +59,11 @@ async fn a_post_with_a_key_is_done_once() {
     post(&reader, "k1", SERVERS, &web).await.expect(403);
     house.anyone().post(SERVERS, &[]).await.expect(401);
 
+    // a secret is not kept with an answer
+    let token = json!({"name": "another"});
+    assert_eq!(fields(&post(&alice, "k3", "/api/v1/tokens", &token).await, 422), ["Idempotency-Key"]);
+    assert_eq!(house.count("tokens where name = 'another'").await, 0);
+
     // after a day it is a new one
     house
         .db

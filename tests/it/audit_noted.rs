@@ -52,8 +52,10 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
 /// What an entry asks for leaves bob as he is; this changes him.
 fn really(entry: &Entry) -> Entry {
     let body = match entry.route {
-        "/owners/{id}/members/{user}" => Body::Form(&[("role", "manager")]),
-        "/users/{id}/memberships/{owner}" => Body::Form(&[("role", "viewer")]),
+        // the doors for programs come first
+        "/api/v1/owners/{id}/members/{user_id}" => Body::Json(r#"{"role": "manager"}"#),
+        "/api/v1/users/{id}" => Body::Json(r#"{"name": "bobbi"}"#),
+        "/users/{id}/memberships/{owner}" => Body::Form(&[("role", "manager")]),
         "/users/{id}" => Body::Form(&[("name", "bobby")]),
         "/users/{id}/admin" => Body::Form(&[("admin", "true")]),
         _ => entry.body,

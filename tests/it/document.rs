@@ -49,7 +49,7 @@ fn each_operation_says_what_it_does_how_to_call_it_and_what_it_answers() {
             description.contains("```sh\ncurl") && description.contains("$PROMMGR/"),
             "{at}: {description}"
         );
-        assert!(!description.contains("{id}"), "{at}");
+        assert!(!description.contains('{') || !operation["requestBody"].is_null(), "{at}");
         let answers = operation["responses"].as_object().unwrap();
         for (status, answer) in answers {
             let problem = answer["content"]["application/problem+json"]["schema"]["$ref"].as_str();

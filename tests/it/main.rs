@@ -17,6 +17,7 @@ mod alert_files;
 mod alerts;
 mod api_alerts;
 mod api_owners;
+mod api_people;
 mod api_requests;
 mod api_servers;
 mod audit;

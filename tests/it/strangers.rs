@@ -62,6 +62,7 @@ pub fn entries() -> Vec<Entry> {
     let json = |method, route, asked, body, gets| Entry { body: Body::Json(body), ..entry(method, route, asked, &[], gets) };
     let (reads, writes) = ([Problem, Nothing, It, It, It], [Problem, Nothing, No, It, It]);
     let (lists, admins_write) = ([Problem, It, It, It, It], [Problem, Nothing, No, No, It]);
+    let staff = [Problem, Nothing, Nothing, Nothing, It];
     const SERVER: &[(&str, &str)] = &[("owner_id", "101"), ("name", "mine"), ("address", "10.0.9.9"), ("enabled", "true")];
     const SPARE: &[(&str, &str)] = &[("name", "spare"), ("address", "10.0.9.8"), ("enabled", "true")];
     const OWNER: &[(&str, &str)] = &[("name", "Renamed")];
@@ -128,6 +129,18 @@ pub fn entries() -> Vec<Entry> {
         json("PUT",   "/api/v1/servers",           "/api/v1/servers?owner_id={owner}&external_id=put", r#"{"name": "nord-put", "address": "10.0.9.6"}"#, [Problem, Nothing, No, Done, It]),
         json("PUT",   "/api/v1/servers",           "/api/v1/servers?owner_external_id=11&external_id=secret-server-id", r#"{"name": "nord-web", "address": "10.11.12.13", "port": 9102, "comment": "behind the third door", "labels": {"rack": "nord-rack"}}"#, writes),
         json("PATCH", "/api/v1/servers/{id}",      "/api/v1/servers/{server}",        r#"{"port": 9101}"#, writes),
+        json("GET",   "/api/v1/owners/{id}/members", "/api/v1/owners/{owner}/members", "",     reads),
+        json("PUT",   "/api/v1/owners/{id}/members/{user_id}", "/api/v1/owners/{owner}/members/{bob}", r#"{"role": "viewer"}"#, writes),
+        json("DELETE", "/api/v1/owners/{id}/members/{user_id}", "/api/v1/owners/{owner}/members/{charlie}", "", [Problem, Nothing, No, Nothing, Nothing]),
+        json("POST",  "/api/v1/owners/{id}/invitations", "/api/v1/owners/{owner}/invitations", r#"{"role": "viewer", "note": "eve"}"#, [Problem, Nothing, No, Done, Done]),
+        json("GET",   "/api/v1/users",             "/api/v1/users",                   "",      staff),
+        json("POST",  "/api/v1/users",             "/api/v1/users",                   r#"{"name": "eva", "owner_external_id": "11"}"#, [Problem, Nothing, Nothing, Nothing, Done]),
+        json("GET",   "/api/v1/users/{id}",        "/api/v1/users/{bob}",             "",      staff),
+        json("PATCH", "/api/v1/users/{id}",        "/api/v1/users/{bob}",             r#"{"enabled": true}"#, staff),
+        json("GET",   "/api/v1/tokens",            "/api/v1/tokens",                  "",      lists),
+        json("POST",  "/api/v1/tokens",            "/api/v1/tokens",                  r#"{"name": "by-api", "owner_id": 101}"#, [Problem, Messages, Done, Done, Done]),
+        json("GET",   "/api/v1/audit",             "/api/v1/audit",                   "",      lists),
+        json("GET",   "/api/v1/audit",             "/api/v1/audit?owner_id={owner}",  "",      lists),
         json("GET",   "/api/v1/alerts",            "/api/v1/alerts",                  "",      lists),
         json("GET",   "/api/v1/alerts",            "/api/v1/alerts?owner_id={owner}", "",      lists),
         json("GET",   "/api/v1/alerts",            "/api/v1/alerts?server_id={server}", "",    lists),
@@ -217,6 +230,9 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/owners/{id}/members/{user}/removal", "/owners/{owner}/members/{dora}/removal", &[], [Login, Nothing, No, Done, Nothing]),
         entry("POST", "/users/{id}/memberships/{owner}/removal", "/users/{emil}/memberships/{owner}/removal", &[], admins_do),
         entry("POST", "/users/{id}/removal",       "/users/{emil}/removal",           &[],     admins_do),
+        json("DELETE", "/api/v1/owners/{id}/members/{user_id}", "/api/v1/owners/{owner}/members/{flora}", "", [Problem, Nothing, No, Done, Nothing]),
+        json("DELETE", "/api/v1/users/{id}",       "/api/v1/users/{flora}",           "",      [Problem, Nothing, Nothing, Nothing, Done]),
+        json("DELETE", "/api/v1/tokens/{id}",      "/api/v1/tokens/{spare}",          "",      [Problem, Nothing, Nothing, Done, Nothing]),
         json("DELETE", "/api/v1/servers/{id}",     "/api/v1/servers/{gone}",          "",      [Problem, Nothing, No, Done, Nothing]),
         entry("POST", "/servers/{id}/removal",     "/servers/{server}/removal",       &[],     [Login, Nothing, No, Done, Nothing]),
         entry("POST", "/owners/{id}/removal",      "/owners/{owner}/removal",         &[],     admins_do),
@@ -261,6 +277,7 @@ pub struct Scene {
     /// Of alice.
     handle: String,
     token: String,
+    spare: String,
     /// What programs present, by who they are.
     secrets: BTreeMap<&'static str, String>,
 }
@@ -289,8 +306,8 @@ impl Scene {
         let publication = house.column("select id::text from publications").await.remove(0);
         let kept = house.column("select id::text from quarantine").await.remove(0);
         house.db.batch_execute(
-            "insert into users (name) values ('dora'), ('emil'); \
-             insert into memberships (user_id, owner_id, role) select id, 101, 'viewer' from users where name in ('dora', 'emil'); \
+            "insert into users (name) values ('dora'), ('emil'), ('flora'); \
+             insert into memberships (user_id, owner_id, role) select id, 101, 'viewer' from users where name in ('dora', 'emil', 'flora'); \
              insert into one_time_links (hash, purpose, owner_id, role, note, made_by_id, expires_at) \
                select '\\x00', 'invitation', 101, 'viewer', 'nord-newcomer', id, now() + interval '1 day' from users where name = 'root'",
         ).await.unwrap();
@@ -304,6 +321,8 @@ impl Scene {
         let handle =
             house.column("select encode(id_hash, 'hex') from sessions order by created_at desc").await;
         let token = house.column("select id::text from tokens").await.remove(0);
+        house.token("alice", "nord-spare", true, None).await;
+        let spare = house.column("select id::text from tokens where name = 'nord-spare'").await.remove(0);
         let mut secrets = BTreeMap::new();
         for name in ["charlie", "bob", "alice", "root"] {
             secrets.insert(name, house.token(name, "whole", true, None).await);
@@ -323,6 +342,7 @@ impl Scene {
             people,
             handle,
             token,
+            spare,
             secrets,
             house,
         }
@@ -341,6 +361,7 @@ impl Scene {
             .replace("{kept}", &self.kept)
             .replace("{handle}", &self.handle)
             .replace("{token}", &self.token)
+            .replace("{spare}", &self.spare)
             .replace("{secret}", "0123456789abcdef")
             .replace("{link}", &self.link);
         self.people.iter().fold(path, |path, (name, id)| path.replace(&format!("{{{name}}}"), id))

@@ -356,6 +356,9 @@ async fn the_secret_is_nowhere_but_in_the_answer() {
     let everything: Targets = "trace".parse().unwrap();
     let _guard =
         tracing::subscriber::set_default(tracing_subscriber::registry().with(everything).with(lines));
+    // beside a single subscriber, tracing asks the thread that comes to a line first whether anybody wants it,
+    // which may be another test's
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let house = House::new().await;
     let alice = house.alice();
     let secret = make(&alice, &[("name", "deploy")]).await.expect(200).one("#token");

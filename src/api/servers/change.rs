@@ -19,7 +19,8 @@ use crate::store::scope::Writable;
 use crate::store::servers::{self, ServerInput};
 
 /// `POST /api/v1/servers`: adds one.
-#[utoipa::path(post, path = "/api/v1/servers", operation_id = "add_server", summary = "Add a server", tag = "servers", request_body = ServerBody,
+#[utoipa::path(post, path = "/api/v1/servers", operation_id = "add_server", summary = "Add a server",
+    description = "An `external_id` is generated where there is none. 409: the owner has a server with that external id, or that address, port and job, already.", tag = "servers", request_body = ServerBody,
     responses((status = 201, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn create(
     State(app): State<App>,
@@ -91,15 +92,17 @@ pub struct Which {
     #[serde(deserialize_with = "there")]
     owner_id: Option<i64>,
     #[serde(deserialize_with = "there")]
+    #[param(example = "11")]
     owner_external_id: Option<String>,
     #[serde(deserialize_with = "there")]
-    #[param(required, nullable = false)]
+    #[param(required, nullable = false, example = "4386")]
     external_id: Option<String>,
 }
 
 /// `PUT /api/v1/servers?owner_id=&external_id=`: makes the server with that external id what the body says, added
 /// where there is none.
-#[utoipa::path(put, path = "/api/v1/servers", operation_id = "put_server", summary = "Add or replace a server by its external id", tag = "servers", request_body = ServerBody,
+#[utoipa::path(put, path = "/api/v1/servers", operation_id = "put_server", summary = "Add or replace a server by its external id",
+    description = "Makes the server with that external id what the body says, and adds it where there is none, so that a script can run twice. Fields that are left out are as in a new server.", tag = "servers", request_body = ServerBody,
     params(Which, ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
     responses((status = 200, body = Server, headers(("ETag" = String, description = "For If-Match."))), (status = 201, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn put(
@@ -163,7 +166,8 @@ pub async fn put(
 }
 
 /// `PATCH /api/v1/servers/{id}`: changes the fields that the body names, as RFC 7396 has it.
-#[utoipa::path(patch, path = "/api/v1/servers/{id}", operation_id = "change_server", summary = "Change some fields of a server", tag = "servers", request_body = ServerBody,
+#[utoipa::path(patch, path = "/api/v1/servers/{id}", operation_id = "change_server", summary = "Change some fields of a server",
+    description = "As RFC 7396 has it: fields that are left out stay as they are, and `null` is what a new server has. A server stays with its owner.", tag = "servers", request_body = ServerBody,
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
     responses((status = 200, body = Server, headers(("ETag" = String, description = "For If-Match.")))))]
 pub async fn change(
@@ -192,7 +196,8 @@ pub async fn change(
 }
 
 /// `DELETE /api/v1/servers/{id}`
-#[utoipa::path(delete, path = "/api/v1/servers/{id}", operation_id = "remove_server", summary = "Remove a server", tag = "servers",
+#[utoipa::path(delete, path = "/api/v1/servers/{id}", operation_id = "remove_server", summary = "Remove a server",
+    description = "Its alerts stay in the history. It can be restored on its page.", tag = "servers",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The ETag that it was read with; 412 when it was changed since.")),
     responses((status = 204)))]
 pub async fn remove(

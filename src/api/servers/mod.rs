@@ -117,7 +117,8 @@ pub struct Wanted {
 }
 
 /// `GET /api/v1/servers`: those that the token reaches, by id.
-#[utoipa::path(get, path = "/api/v1/servers", operation_id = "list_servers", summary = "List servers", tag = "servers", params(Wanted),
+#[utoipa::path(get, path = "/api/v1/servers", operation_id = "list_servers", summary = "List servers",
+    description = "Those that the token reaches, by id.", tag = "servers", params(Wanted),
     responses((status = 200, body = Items<Server>)))]
 pub async fn list(
     AppState(app): AppState<App>,
