@@ -143,11 +143,12 @@ fn problems(method: &HttpMethod, operation: &mut Operation) {
     let (path, query, if_match) = has;
     let body = operation.request_body.is_some();
     let writes = *method != HttpMethod::Get;
+    let staff = operation.tags.iter().flatten().any(|tag| tag == "users");
     for (status, why, there) in [
         ("400", "The request makes no sense, as a body that is no JSON.", true),
         ("401", "No token, or one that is wrong, has expired or is revoked.", true),
         ("403", "The token may look at this, but not change it.", writes),
-        ("404", "There is nothing here, or it is not the token's to see.", path || writes),
+        ("404", "There is nothing here, or it is not the token's to see.", path || writes || staff),
         (
             "409",
             "What is there stands against it: another one has the address or the number already, or others change it at the same time.",
