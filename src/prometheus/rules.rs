@@ -87,7 +87,7 @@ pub fn render_catalogue(snapshot: &Snapshot) -> Result<String, YamlError> {
     Ok(format!(
         "# The rules of prommgr's catalogue as a publication without overrides writes them, one\n\
          # file for each kind, to rules/. This file is for reading; Prometheus does not load it.\n\
-         # A test keeps it equal to src/catalogue.rs: UPDATE_GOLDEN=1 cargo test prometheus::rules\n\
+         # A test keeps it equal to src/catalogue/: UPDATE_GOLDEN=1 cargo test prometheus::rules\n\
          {}",
         yaml(&File { groups })?
     ))

@@ -111,7 +111,10 @@ fn is_of_the_series(name: &str) -> bool {
 
 /// One series, the worst at each point.
 fn query(kind: &RuleKind, selector: &str, step: i64) -> String {
-    let worst = if kind.direction == Direction::Above { "max" } else { "min" };
+    let worst = match kind.direction {
+        Direction::Above | Direction::NonZero => "max",
+        Direction::Below | Direction::Zero => "min",
+    };
     if step > LONG_STEP {
         format!("{worst}({worst}_over_time({selector}[{step}s]))")
     } else {

@@ -32,7 +32,10 @@ async fn the_button_brings_everything_into_force() {
         (&group["targets"][0], &group["labels"]["cloudnet_owner_id"], &group["labels"]["cloudnet_server_id"]),
         (&"[2001:db8::5]:9100".into(), &"11".into(), &"7".into())
     );
-    assert_eq!(std::fs::read_dir(house.prom.join("rules")).unwrap().count(), 7);
+    assert_eq!(
+        std::fs::read_dir(house.prom.join("rules")).unwrap().count(),
+        prommgr::catalogue::KINDS.len() + 2
+    );
     let after = root.get("/publications").await.expect(200);
     assert_eq!(after.one("section.next .verdict"), "Nothing waits to be published.");
     assert!(!after.has("nav .dot") && !after.offers("Publish"));

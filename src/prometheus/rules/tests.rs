@@ -26,7 +26,15 @@ fn estate() -> Snapshot {
         ("cpu_threshold_exceeded", Severity::Warning, on(95.0, 300), on(50.0, 300), on(60.0, 900)),
         ("load_threshold_exceeded", Severity::Warning, on(3.0, 600), on(1.5, 600), on(0.7, 900)),
         ("mem_threshold_exceeded", Severity::Warning, on(95.0, 300), on(50.0, 300), on(60.0, 900)),
+        ("swap_threshold_exceeded", Severity::Warning, on(95.0, 600), on(50.0, 600), on(60.0, 900)),
         ("disk_will_fill_up", Severity::Critical, on(2.0, 600), on(12.0, 600), on(8.0, 900)),
+        ("disk_threshold_exceeded", Severity::Warning, on(99.0, 1800), on(80.0, 1800), on(85.0, 900)),
+        ("inodes_threshold_exceeded", Severity::Warning, on(99.0, 1800), on(80.0, 1800), on(85.0, 900)),
+        ("filesystem_readonly", Severity::Critical, on(0.0, 300), on(0.0, 0), on(0.0, 600)),
+        ("network_errors_exceeded", Severity::Warning, on(5.0, 3600), on(0.5, 3600), on(2.0, 900)),
+        ("clock_skewed", Severity::Warning, on(120.0, 600), on(5.0, 600), on(10.0, 900)),
+        ("systemd_unit_failed", Severity::Warning, on(0.0, 300), on(0.0, 0), on(0.0, 600)),
+        ("server_rebooted", Severity::Warning, on(30.0, 0), on(60.0, 0), on(10.0, 300)),
     ] {
         let kind = kind(name).unwrap();
         estate.set_owner(kind, severity, "11", owner);

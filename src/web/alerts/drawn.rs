@@ -55,8 +55,8 @@ pub(super) fn draw(
         step: course.step as f64,
         points: &course.points,
         top,
-        stairs: kind.direction == Direction::Zero,
-        limit: limit.filter(|_| kind.direction != Direction::Zero),
+        stairs: kind.bounds.is_none(),
+        limit: limit.filter(|_| kind.bounds.is_some()),
         shade: (seconds(alert.started_at), seconds(alert.ended_at.unwrap_or(now))),
         like: Like::firing(&alert.severity),
     };
@@ -67,6 +67,7 @@ pub(super) fn draw(
         words,
         top: match kind.direction {
             Direction::Zero => "up".into(),
+            Direction::NonZero => "yes".into(),
             _ if course.points.iter().any(|(_, value)| *value > top) => {
                 format!("{} or more", amount(top, kind.unit))
             }
@@ -80,7 +81,7 @@ pub(super) fn draw(
 fn top(kind: &RuleKind, limit: Option<f64>, points: &[(f64, f64)]) -> f64 {
     let most = points.iter().map(|(_, value)| *value).fold(limit.unwrap_or_default(), f64::max);
     match kind.direction {
-        Direction::Zero => 1.0,
+        Direction::Zero | Direction::NonZero => 1.0,
         _ if kind.unit == "%" => most.max(100.0),
         Direction::Below => round_up(limit.map_or(most, |limit| most.min(limit * 4.0)) * 1.05),
         Direction::Above => round_up(most * 1.05),
@@ -90,13 +91,18 @@ fn top(kind: &RuleKind, limit: Option<f64>, points: &[(f64, f64)]) -> f64 {
 /// `Highest 93 %, threshold 90 %.`
 fn words(kind: &RuleKind, threshold: Threshold, course: &Course) -> String {
     let values = || course.points.iter().map(|(_, value)| *value);
+    let lasted = |count: usize| lasted(i64::try_from(count).unwrap_or_default() * course.step);
     let extreme = match kind.direction {
         Direction::Zero => {
-            let down = values().filter(|value| *value == 0.0).count();
-            let down = i64::try_from(down).unwrap_or_default() * course.step;
-            return match down {
+            return match values().filter(|value| *value == 0.0).count() {
                 0 => "It answered whenever it was asked.".into(),
                 down => format!("It did not answer for about {}.", lasted(down)),
+            };
+        }
+        Direction::NonZero => {
+            return match values().filter(|value| *value != 0.0).count() {
+                0 => "It was not so whenever it was asked.".into(),
+                so => format!("It was so for about {}.", lasted(so)),
             };
         }
         Direction::Above => format!("Highest {}", amount(values().fold(f64::MIN, f64::max), kind.unit)),
@@ -174,6 +180,10 @@ mod tests {
             "It did not answer for about 2 minutes."
         );
         assert_eq!(said("service_down", Threshold::Off, &[1.0]), "It answered whenever it was asked.");
+        assert_eq!(
+            said("filesystem_readonly", Threshold::Off, &[1.0, 1.0, 1.0]),
+            "It was so for about 3 minutes."
+        );
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The rule kinds prommgr knows: what can be too much, how Prometheus computes it, and what
-//! applies when nobody has said otherwise. Pure data; every room may read it.
+//! applies when nobody has said otherwise. Pure data; every room may read it. Whether a kind is on from the start
+//! is decided by this: it must be worth somebody's time on any machine, and silent on one that is well.
+
+mod disk;
+mod host;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -69,6 +73,8 @@ pub enum Direction {
     Below,
     /// Zero fires; there is no threshold.
     Zero,
+    /// Anything but zero fires; there is no threshold.
+    NonZero,
 }
 
 impl Direction {
@@ -78,6 +84,7 @@ impl Direction {
             Self::Above => ">",
             Self::Below => "<",
             Self::Zero => "==",
+            Self::NonZero => "!=",
         }
     }
 
@@ -86,7 +93,7 @@ impl Direction {
         match self {
             Self::Above => "above",
             Self::Below => "below",
-            Self::Zero => "",
+            Self::Zero | Self::NonZero => "",
         }
     }
 }
@@ -130,6 +137,10 @@ pub struct RuleKind {
     pub series: &'static str,
     /// PromQL that Prometheus records as `series`; `None` where the series exists anyway.
     pub recording: Option<&'static str>,
+    /// Metrics of `recording` that node_exporter before 0.16 called otherwise: the name now and then.
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// Metrics, by `|`, of which a server must have one, or the kind can never fire for it; empty: it always can.
+    pub needs: &'static str,
     /// Seconds between recordings; `None` for Prometheus' own interval.
     pub interval: Option<u32>,
     /// `None` where there is no value.
@@ -150,12 +161,22 @@ impl RuleKind {
         }
     }
 
-    /// The PromQL to record, its parameters filled in.
+    /// The PromQL to record, its parameters filled in, for both names of a metric that has two: each on its own, as
+    /// one that nobody has costs nothing, and a server that has both counts once.
     pub fn recorded(&self) -> Option<String> {
-        let expr = self.recording?.to_owned();
-        Some(self.parameters.iter().fold(expr, |expr, parameter| {
+        let expr = self.parameters.iter().fold(self.recording?.to_owned(), |expr, parameter| {
             expr.replace(&format!("${}", parameter.name), &parameter.value.to_string())
-        }))
+        });
+        if self.renamed.is_empty() {
+            return Some(expr);
+        }
+        let old = self.renamed.iter().fold(expr.clone(), |old, (now, then)| old.replace(now, then));
+        Some(format!("{expr} or {old}"))
+    }
+
+    /// The metrics of which a server must have one.
+    pub fn needed(&self) -> impl Iterator<Item = &str> {
+        self.needs.split('|').filter(|name| !name.is_empty())
     }
 }
 
@@ -175,103 +196,20 @@ const fn off(value: Option<f64>, hold: u32) -> Setting {
 const PERCENT: Bounds = Bounds { min: 1.0, max: 100.0, step: 1.0 };
 
 /// Every kind, in the order in which pages list them.
-pub static KINDS: [RuleKind; 5] = [
-    RuleKind {
-        name: "service_down",
-        title: "Down",
-        description: "Prometheus cannot read the server's metrics.",
-        unit: "",
-        direction: Direction::Zero,
-        series: "up",
-        recording: None,
-        interval: None,
-        bounds: None,
-        parameters: &[],
-        summary: "Instance {{ $labels.instance }} is down",
-        warning: off(None, 60),
-        critical: on(None, 60),
-    },
-    RuleKind {
-        name: "cpu_threshold_exceeded",
-        title: "High CPU use",
-        description: "The share of CPU time that was not idle over the last five minutes, \
-                      over all cores.",
-        unit: "%",
-        direction: Direction::Above,
-        series: "prommgr:cpu_used:percent",
-        recording: Some(
-            r#"100 * (1 - avg without (cpu, mode) (rate(node_cpu_seconds_total{mode="idle"}[5m])))"#,
-        ),
-        interval: None,
-        bounds: Some(PERCENT),
-        parameters: &[],
-        summary: "CPU of {{ $labels.instance }} is at {{ printf \"%.0f\" $value }} %",
-        warning: on(Some(85.0), 300),
-        critical: off(Some(95.0), 600),
-    },
-    RuleKind {
-        name: "load_threshold_exceeded",
-        title: "High load",
-        description: "The load average of the last five minutes, divided by the number of CPU \
-                      cores.",
-        unit: "per core",
-        direction: Direction::Above,
-        series: "prommgr:load5:per_core",
-        recording: Some(r#"node_load5 / count without (cpu, mode) (node_cpu_seconds_total{mode="idle"})"#),
-        interval: None,
-        bounds: Some(Bounds { min: 0.1, max: 100.0, step: 0.1 }),
-        parameters: &[],
-        summary: "Load of {{ $labels.instance }} is {{ printf \"%.2f\" $value }} per core",
-        warning: on(Some(2.0), 600),
-        critical: off(Some(4.0), 600),
-    },
-    RuleKind {
-        name: "mem_threshold_exceeded",
-        title: "High memory use",
-        description: "The share of memory that programs could not get without swapping, as the \
-                      kernel estimates it.",
-        unit: "%",
-        direction: Direction::Above,
-        series: "prommgr:mem_used:percent",
-        recording: Some("100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)"),
-        interval: None,
-        bounds: Some(PERCENT),
-        parameters: &[],
-        summary: "Memory of {{ $labels.instance }} is {{ printf \"%.0f\" $value }} % used",
-        warning: on(Some(90.0), 300),
-        critical: off(Some(97.0), 300),
-    },
-    RuleKind {
-        name: "disk_will_fill_up",
-        title: "Disk fills up",
-        description: "The hours until a filesystem is full, if it goes on as in the last three \
-                      hours; only where it is filling and more than 60 % full.",
-        unit: "h",
-        direction: Direction::Below,
-        series: "prommgr:disk_left:hours",
-        // tmpfs and images are full or empty by design, and a network share belongs to another
-        // machine. The division keeps to what the derivative selects.
-        recording: Some(concat!(
-            "node_filesystem_avail_bytes / -(deriv(node_filesystem_avail_bytes",
-            r#"{fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|udf|erofs|nfs.*|cifs|smb.*|fuse.*"}"#,
-            "[3h]) < 0) / 3600",
-            " and 100 * node_filesystem_avail_bytes / node_filesystem_size_bytes < $max_free",
-            " and node_filesystem_readonly == 0",
-        )),
-        // Three hours of samples of every filesystem are too much to read at every scrape.
-        interval: Some(60),
-        bounds: Some(Bounds { min: 0.5, max: 720.0, step: 0.5 }),
-        parameters: &[Parameter {
-            name: "max_free",
-            title: "Only where less than this is free",
-            unit: "%",
-            value: 40.0,
-        }],
-        summary: "Disk {{ $labels.mountpoint }} of {{ $labels.instance }} is full in about \
-                  {{ printf \"%.1f\" $value }} hours",
-        warning: off(Some(24.0), 600),
-        critical: on(Some(4.0), 600),
-    },
+pub static KINDS: [RuleKind; 13] = [
+    host::SERVICE_DOWN,
+    host::CPU,
+    host::LOAD,
+    host::MEMORY,
+    host::SWAP,
+    disk::DISK_FILLS,
+    disk::DISK,
+    disk::INODES,
+    disk::READ_ONLY,
+    disk::NETWORK,
+    host::CLOCK,
+    host::UNIT_FAILED,
+    host::REBOOT,
 ];
 
 #[cfg(test)]
@@ -288,17 +226,24 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_found_and_enables_one_severity_within_its_bounds() {
+    fn each_kind_is_found_and_enables_one_severity_at_the_most_within_its_bounds() {
         for entry in &KINDS {
             assert_eq!(kind(entry.name), Some(entry));
             let settings = Severity::ALL.map(|severity| entry.default_setting(severity));
-            assert_eq!(settings.iter().filter(|setting| setting.enabled).count(), 1);
+            assert!(settings.iter().filter(|setting| setting.enabled).count() < 2);
             for setting in settings {
                 assert_eq!(setting.value.is_some(), entry.bounds.is_some());
                 let inside = |bounds: Bounds| setting.value.is_some_and(|v| bounds.contains(v));
                 assert!(entry.bounds.is_none_or(inside), "{}", entry.name);
             }
-            assert!(!entry.recorded().is_some_and(|expr| expr.contains('$')));
+            let recorded = entry.recorded().unwrap_or_default();
+            assert!(!recorded.contains('$'));
+            for name in entry.needed() {
+                assert!(recorded.contains(name), "{}: {name}", entry.name);
+            }
+            for (now, then) in entry.renamed {
+                assert!(recorded.contains(now) && recorded.contains(then), "{}: {now}", entry.name);
+            }
         }
         assert_eq!(kind("nonsense"), None);
     }
