@@ -111,7 +111,11 @@ pub async fn list(
     place::<(String, i64)>(wanted.cursor.as_deref())?;
     let at = page(wanted.limit, wanted.cursor)?;
     let mut db = app.db(&client.user).await?;
-    let filter = owners::Filter { q: wanted.q.unwrap_or_default(), external_id: wanted.external_id };
+    let filter = owners::Filter {
+        q: wanted.q.unwrap_or_default(),
+        external_id: wanted.external_id,
+        ..owners::Filter::default()
+    };
     let found = owners::list(&mut db, &client.user.scope(), &filter, &at).await?;
     let items = found.items.into_iter().map(Owner::from).collect();
     Ok(Json(Items { items, next_cursor: found.next }))

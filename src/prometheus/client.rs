@@ -124,7 +124,16 @@ impl Client {
     /// The series of an instant query now. A number alone is a sample without labels.
     pub async fn query(&self, promql: &str) -> Result<Vec<Sample>, Error> {
         // As a form, since a query may be longer than a URL.
-        let request = self.0.http.post(self.0.url("api/v1/query")).form(&[("query", promql)]);
+        self.vector(self.0.http.post(self.0.url("api/v1/query")).form(&[("query", promql)])).await
+    }
+
+    /// As [`Self::query`], where an answer may take `limit`, after which Prometheus stops, too.
+    pub async fn query_within(&self, promql: &str, limit: Duration) -> Result<Vec<Sample>, Error> {
+        let form = [("query", promql.to_owned()), ("timeout", format!("{}s", limit.as_secs()))];
+        self.vector(self.0.http.post(self.0.url("api/v1/query")).form(&form).timeout(limit)).await
+    }
+
+    async fn vector(&self, request: reqwest::RequestBuilder) -> Result<Vec<Sample>, Error> {
         Ok(match self.data(request).await? {
             Answer::Vector(series) => {
                 series.into_iter().map(|series| (series.metric, number(&series.value.1))).collect()

@@ -1,5 +1,7 @@
 //! The value that a rule compares, of one server around a time: what pages draw.
 
+mod now;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
+pub use self::now::Now;
 use super::client::{Client, Error, Point};
 use super::rules::{literal, quoted};
 use crate::catalogue::{Direction, RuleKind};
@@ -88,7 +91,6 @@ fn step(length: i64) -> i64 {
 /// The kind's series with all labels that it shares with the alert; `None` without owner and server, as it would be
 /// everybody's.
 fn selector(kind: &RuleKind, labels: &BTreeMap<&str, &str>, own: [&str; 2]) -> Option<String> {
-    let usable = |value: &str| !value.is_empty() && !value.contains(char::REPLACEMENT_CHARACTER);
     let mut matchers = Vec::new();
     for name in own {
         let value = labels.get(name).filter(|value| usable(value))?;
@@ -101,6 +103,11 @@ fn selector(kind: &RuleKind, labels: &BTreeMap<&str, &str>, own: [&str; 2]) -> O
         }
     }
     Some(format!("{}{{{}}}", kind.series, matchers.join(",")))
+}
+
+/// Whether a label's value names something: Prometheus takes one that is empty for one that is not there.
+fn usable(value: &str) -> bool {
+    !value.is_empty() && !value.contains(char::REPLACEMENT_CHARACTER)
 }
 
 fn is_of_the_series(name: &str) -> bool {

@@ -159,6 +159,8 @@ pub struct Filter {
     pub q: String,
     /// The whole external id.
     pub external_id: Option<String>,
+    /// Those only that have thresholds of their own, or a server that has.
+    pub differs: bool,
 }
 
 /// Owners by name.
@@ -167,6 +169,12 @@ pub async fn list(db: &mut Db, scope: &Scope, filter: &Filter, at: &At) -> Resul
     let mut query = visible(scope);
     if let Some(external_id) = &filter.external_id {
         query = query.filter(owners::external_id.eq(external_id));
+    }
+    if filter.differs {
+        query = query.filter(sql::<Bool>(
+            "exists (select from thresholds t left join servers s on s.id = t.server_id \
+             where t.owner_id = owners.id and s.removed_at is null)",
+        ));
     }
     if !filter.q.trim().is_empty() {
         let pattern = like(filter.q.trim());

@@ -159,6 +159,7 @@ diesel::table! {
         enabled -> Bool,
         updated_at -> Timestamptz,
         updated_by -> Nullable<Int8>,
+        set_by -> Text,
     }
 }
 

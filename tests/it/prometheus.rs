@@ -39,6 +39,8 @@ struct Inner {
     sends: Mutex<(Option<String>, usize, f64)>,
     values: Mutex<Vec<(f64, f64)>>,
     ranges: Mutex<Vec<Asked>>,
+    gives: Mutex<Vec<Value>>,
+    instants: Mutex<Vec<String>>,
     silence: Arc<RwLock<()>>,
 }
 
@@ -93,6 +95,21 @@ impl Prometheus {
     /// Has it know these values, by seconds since 1970.
     pub fn knows(&self, values: &[(f64, f64)]) {
         *self.inner.values.lock().unwrap() = values.to_vec();
+    }
+
+    /// Has it give these series of whatever server one asks for: name, a label, value.
+    pub fn gives(&self, series: &[(&str, Option<(&str, &str)>, f64)]) {
+        let series = series.iter().map(|(name, label, value)| {
+            let mut labels = BTreeMap::from([("__name__", *name)]);
+            labels.extend(*label);
+            json!({"metric": labels, "value": [1_790_000_000.0, value.to_string()]})
+        });
+        *self.inner.gives.lock().unwrap() = series.collect();
+    }
+
+    /// The queries for series by their names that it was asked since this was last looked at.
+    pub fn asked_now(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner.instants.lock().unwrap())
     }
 
     /// The range queries that it was asked since this was last looked at.
@@ -154,7 +171,13 @@ struct Query {
 /// What is dropped, whether the heartbeat fires, or whatever else is asked: which servers are up.
 async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Query>) -> Json<Value> {
     let (heartbeat, _, dropped) = inner.sends.lock().unwrap().clone();
-    let result: Vec<_> = if query.contains("notifications_dropped") {
+    let result: Vec<_> = if query.contains("{__name__=~") {
+        // of what it gives, the series that are asked for by name
+        let names = query.split('"').nth(1).unwrap().split('|').map(str::to_owned).collect::<Vec<_>>();
+        inner.instants.lock().unwrap().push(query);
+        let asked = |series: &&Value| names.iter().any(|name| series["metric"]["__name__"] == name.as_str());
+        inner.gives.lock().unwrap().iter().filter(asked).cloned().collect()
+    } else if query.contains("notifications_dropped") {
         vec![json!({"metric": {}, "value": [1_790_000_000.0, dropped.to_string()]})]
     } else if query.contains("prommgr_heartbeat") {
         let labels =

@@ -32,10 +32,10 @@ async fn effective(person: &Person, server: i64) -> (String, String) {
     let page = person.get(&format!("/servers/{server}")).await.expect(200);
     let rows = page.all("section[aria-labelledby=thresholds] tbody tr");
     let row = rows.iter().position(|row| row.starts_with("High CPU use warning")).unwrap() + 1;
-    let cell = |n: usize| {
-        page.one(&format!("section[aria-labelledby=thresholds] tbody tr:nth-child({row}) td:nth-child({n})"))
+    let cell = |css: &str| {
+        page.one(&format!("section[aria-labelledby=thresholds] tbody tr:nth-child({row}) td{css}"))
     };
-    (cell(2).split("for ").next().unwrap_or_default().trim().to_owned(), cell(4))
+    (cell(":nth-child(2)").split("for ").next().unwrap_or_default().trim().to_owned(), cell(".from a"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +105,7 @@ async fn off_is_a_setting_too() {
         .get(&format!("/servers/{server}"))
         .await
         .all("section[aria-labelledby=thresholds] tbody tr.past");
-    assert!(rows.contains(&"Down critical off Nordwind".to_owned()), "{rows:?}");
+    assert!(rows.contains(&"Down critical off Nordwind alice, just now".to_owned()), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

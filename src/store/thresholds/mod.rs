@@ -1,15 +1,19 @@
 //! Thresholds in three layers over the catalogue: default, owner, server. The narrowest layer
 //! that says something of a rule and severity replaces it as a whole.
 
+mod effective;
 mod input;
+mod overrides;
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 
+pub use self::effective::{Effective, SetBy, effective};
 pub use self::input::{
     NewThreshold, ThresholdInput, format_duration, in_words, limit_in_words, parse_duration,
 };
+pub use self::overrides::{OfServers, Overrides, overrides};
 use super::Db;
 use super::audit::{self, Event};
 use super::changes::{Actor, note};
@@ -17,7 +21,7 @@ use super::owners::Owner;
 use super::schema::thresholds;
 use super::scope::{All, Writable};
 use super::servers::Server;
-use crate::catalogue::{self, RuleKind, Setting, Severity};
+use crate::catalogue::{RuleKind, Setting, Severity};
 use crate::error::{Error, Result};
 
 /// What somebody has set, in whichever layer.
@@ -37,6 +41,14 @@ impl Threshold {
     /// As the catalogue's settings are.
     pub fn setting(&self) -> Setting {
         Setting { value: self.value, hold: self.hold_seconds.unsigned_abs(), enabled: self.enabled }
+    }
+
+    fn layer(&self) -> Layer {
+        match (self.owner_id, self.server_id) {
+            (None, _) => Layer::Default,
+            (Some(_), None) => Layer::Owner,
+            (Some(_), Some(_)) => Layer::Server,
+        }
     }
 }
 
@@ -72,66 +84,6 @@ impl Place<'_> {
             Self::Owner(owner) => (Some(owner.id), None),
             Self::Server(server) => (Some(server.owner_id), Some(server.id)),
         }
-    }
-}
-
-/// What applies at a place after the layers.
-#[derive(Clone, Copy, Debug)]
-pub struct Effective {
-    pub kind: &'static RuleKind,
-    pub severity: Severity,
-    pub setting: Setting,
-    pub layer: Layer,
-    /// What would apply without what was set at this very place.
-    pub inherited: Setting,
-}
-
-/// Every rule kind and severity as it applies at a place, in the catalogue's order.
-pub async fn effective(db: &mut Db, place: Place<'_>) -> Result<Vec<Effective>> {
-    let (owner, server) = place.ids();
-    let rows: Vec<Threshold> = thresholds::table
-        .filter(
-            thresholds::owner_id
-                .is_null()
-                .or(thresholds::owner_id.is_not_distinct_from(owner).and(thresholds::server_id.is_null()))
-                .or(thresholds::server_id
-                    .is_not_null()
-                    .and(thresholds::server_id.is_not_distinct_from(server))),
-        )
-        .select(Threshold::as_select())
-        .load(db.conn())
-        .await?;
-    Ok(layered(&rows, place.layer()))
-}
-
-fn layered(rows: &[Threshold], asked: Layer) -> Vec<Effective> {
-    let mut all = Vec::with_capacity(catalogue::KINDS.len() * 2);
-    for kind in &catalogue::KINDS {
-        for severity in Severity::ALL {
-            let built_in = kind.default_setting(severity);
-            let (mut setting, mut layer, mut inherited) = (built_in, Layer::BuiltIn, built_in);
-            for step in [Layer::Default, Layer::Owner, Layer::Server] {
-                let row = rows.iter().find(|row| {
-                    row.rule == kind.name && row.severity == severity.as_str() && layer_of(row) == step
-                });
-                if let Some(row) = row {
-                    (setting, layer) = (row.setting(), step);
-                    if step < asked {
-                        inherited = setting;
-                    }
-                }
-            }
-            all.push(Effective { kind, severity, setting, layer, inherited });
-        }
-    }
-    all
-}
-
-fn layer_of(row: &Threshold) -> Layer {
-    match (row.owner_id, row.server_id) {
-        (None, _) => Layer::Default,
-        (Some(_), None) => Layer::Owner,
-        (Some(_), Some(_)) => Layer::Server,
     }
 }
 
@@ -198,6 +150,8 @@ impl Writable<Server> {
 
 async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: &Actor) -> Result<()> {
     let (owner, server) = place.ids();
+    // customers read it
+    let set_by = if by.staff { "" } else { &by.name };
     db.transaction(async |conn| {
         let before: Option<Threshold> = at(place, new.kind, new.severity)
             .select(Threshold::as_select())
@@ -215,6 +169,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
                 thresholds::enabled.eq(new.setting.enabled),
                 thresholds::updated_at.eq(diesel::dsl::now),
                 thresholds::updated_by.eq(by.id),
+                thresholds::set_by.eq(set_by),
             ))
             .execute(conn)
             .await?;
@@ -229,6 +184,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
                     thresholds::hold_seconds.eq(new.setting.hold.cast_signed()),
                     thresholds::enabled.eq(new.setting.enabled),
                     thresholds::updated_by.eq(by.id),
+                    thresholds::set_by.eq(set_by),
                 ))
                 .execute(conn)
                 .await
@@ -319,42 +275,4 @@ fn at(place: Place<'_>, kind: &'static RuleKind, severity: Severity) -> At {
             .and(thresholds::owner_id.is_not_distinct_from(owner))
             .and(thresholds::server_id.is_not_distinct_from(server)),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_narrowest_layer_replaces_as_a_whole() {
-        let row = |owner_id, server_id, value, enabled| Threshold {
-            rule: "cpu_threshold_exceeded".into(),
-            severity: "warning".into(),
-            owner_id,
-            server_id,
-            value: Some(value),
-            hold_seconds: 60,
-            enabled,
-        };
-        let rows =
-            [row(None, None, 70.0, true), row(Some(1), None, 80.0, false), row(Some(1), Some(2), 90.0, true)];
-        let cpu = |rows: &[Threshold], asked| {
-            let all = layered(rows, asked);
-            *all.iter()
-                .find(|one| one.kind.name == "cpu_threshold_exceeded" && one.severity == Severity::Warning)
-                .unwrap()
-        };
-        let server = cpu(&rows, Layer::Server);
-        assert_eq!(
-            (server.layer, server.setting.value, server.inherited.enabled),
-            (Layer::Server, Some(90.0), false)
-        );
-        let owner = cpu(&rows[..2], Layer::Owner);
-        assert_eq!(
-            (owner.layer, owner.setting.enabled, owner.inherited.value),
-            (Layer::Owner, false, Some(70.0))
-        );
-        let built_in = cpu(&[], Layer::Server);
-        assert_eq!((built_in.layer, built_in.setting.value), (Layer::BuiltIn, Some(85.0)));
-    }
 }

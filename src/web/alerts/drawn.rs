@@ -6,7 +6,7 @@ use crate::catalogue::{Direction, RuleKind};
 use crate::prometheus::values::Course;
 use crate::store::alerts::Alert;
 use crate::web::chart::{Like, Line, round_up};
-use crate::web::{Look, lasted, rule_title};
+use crate::web::{Look, amount, lasted, rule_title};
 
 /// The longest time that is shown.
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -131,18 +131,6 @@ fn legend(limit: bool, course: &Course) -> String {
         legend.push_str(" Only its beginning is shown.");
     }
     legend
-}
-
-/// A number of three digits or so, and its unit.
-fn amount(value: f64, unit: &str) -> String {
-    let digits = match value.abs() {
-        100.0.. => 0,
-        10.0.. => 1,
-        _ => 2,
-    };
-    let text = format!("{value:.digits$}");
-    let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} {unit}").trim_end().to_owned()
 }
 
 #[cfg(test)]

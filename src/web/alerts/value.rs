@@ -104,7 +104,7 @@ async fn whose(
         (None, Some(owner)) => Place::Owner(owner),
         (None, None) => Place::Default,
     };
-    let effective = thresholds::effective(db, place).await?;
+    let effective = thresholds::effective(db, place, None).await?;
     let its = effective.iter().find(|one| one.kind == kind && one.severity.as_str() == alert.severity);
     let value = its.filter(|one| one.setting.enabled).and_then(|one| one.setting.value);
     Ok(Ok((kind, value.map_or(Threshold::Off, Threshold::Now))))

@@ -3,6 +3,7 @@
 mod form;
 mod list;
 mod show;
+mod thresholds;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -13,6 +14,7 @@ use tower_sessions::Session;
 pub use self::form::{create, edit, new, update};
 pub use self::list::list;
 pub use self::show::show;
+pub use self::thresholds::thresholds;
 use super::chart::{Like, Span, Strip};
 use super::{Flash, go, local};
 use crate::app::App;

@@ -6,19 +6,18 @@ use axum::response::Response;
 use jiff::Timestamp;
 use tower_sessions::Session;
 
+use super::thresholds::Thresholds;
 use super::{day, day_before};
 use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Path;
 use crate::store::alerts::{self, Named, figures};
-use crate::store::owners::{self, Owner};
+use crate::store::owners;
 use crate::store::servers::{self, OpenAlerts, Server};
-use crate::store::thresholds::{self, Effective, Layer, Place, format_duration, limit_in_words};
 use crate::store::{health, publications};
 use crate::web::chart::{FLAPS, Strip};
 use crate::web::owners::{LAST, OPEN};
-use crate::web::thresholds::{path, source};
 use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
 
 #[derive(Template)]
@@ -45,22 +44,7 @@ struct ServerPage {
     day: Strip,
     open: Vec<AlertRow>,
     last: Vec<AlertRow>,
-    thresholds: Vec<EffectiveRow>,
-    /// Where thresholds are set for this server alone.
-    set: String,
-}
-
-/// What applies to a server after the layers.
-struct EffectiveRow {
-    rule: &'static str,
-    severity: &'static str,
-    value: String,
-    hold: String,
-    enabled: bool,
-    /// Where it comes from, and where that is changed.
-    layer: Link,
-    /// It was set for this server or its owner.
-    own: bool,
+    thresholds: Thresholds,
 }
 
 /// `GET /servers/{id}`
@@ -86,7 +70,7 @@ pub async fn show(
     };
     let now = Timestamp::now();
     let fired = figures::of_servers(&mut db, &scope, &[server.id], day_before(now)).await?;
-    let effective = thresholds::effective(&mut db, Place::Server(&server)).await?;
+    let thresholds = Thresholds::of(&mut db, &user, &owner, &server, &look).await?;
     let page = ServerPage {
         frame: look.frame(&mut db, &user, &session).await?,
         show_owner: user.sees_several(),
@@ -107,8 +91,7 @@ pub async fn show(
         ),
         open: AlertRow::marked(&open, &flapping, &look.zone),
         last: AlertRow::marked(&last, &flapping, &look.zone),
-        thresholds: effective.iter().map(|one| row(one, &owner, &server)).collect(),
-        set: path(Some(owner.id), Some(server.id)),
+        thresholds,
         owner: Link { href: format!("/owners/{}", owner.id), text: owner.name },
         name: server.name,
         external_id: server.external_id,
@@ -158,22 +141,5 @@ impl Known {
             None if !self.fresh => "Prometheus has not answered for a while, so this is not known.".into(),
             None => "Prometheus has not said yet whether it reaches it.".into(),
         }
-    }
-}
-
-fn row(one: &Effective, owner: &Owner, server: &Server) -> EffectiveRow {
-    let href = match one.layer {
-        Layer::BuiltIn | Layer::Default => path(None, None),
-        Layer::Owner => path(Some(owner.id), None),
-        Layer::Server => path(Some(owner.id), Some(server.id)),
-    };
-    EffectiveRow {
-        rule: one.kind.title,
-        severity: one.severity.as_str(),
-        value: limit_in_words(one.kind, one.setting),
-        hold: format_duration(one.setting.hold),
-        enabled: one.setting.enabled,
-        layer: Link { href, text: source(one.layer, &owner.name) },
-        own: one.layer >= Layer::Owner,
     }
 }

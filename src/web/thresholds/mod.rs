@@ -1,5 +1,6 @@
 //! Thresholds: a page for each layer, and what is saved from it.
 
+mod matrix;
 mod page;
 
 use axum::extract::State;
@@ -8,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use tower_sessions::Session;
 
+pub use self::matrix::matrix;
 use self::page::page;
 use super::servers::id;
 use super::{Flash, Look, go};

@@ -13,13 +13,15 @@ use crate::web::owners::options;
 use crate::web::{Choice, Field, Frame, named_choices};
 
 #[derive(Template)]
-#[template(path = "thresholds.html")]
+#[template(path = "thresholds/show.html")]
 pub(super) struct ThresholdsPage {
     frame: Frame,
     /// `default`, `owner` or `server`.
     layer: &'static str,
     title: String,
     may_edit: bool,
+    /// There is more than one owner to compare.
+    several: bool,
     owners: Vec<Choice>,
     /// Of the chosen owner; empty where none is chosen.
     servers: Vec<Choice>,
@@ -63,7 +65,7 @@ pub(super) async fn page(
     chosen: &Chosen,
     refused: Refused<'_>,
 ) -> Result<ThresholdsPage> {
-    let effective = thresholds::effective(db, chosen.place()).await?;
+    let effective = thresholds::effective(db, chosen.place(), user.all()).await?;
     let (owner, server) = (chosen.owner.as_ref(), chosen.server.as_ref());
     let owner_id = owner.map(|owner| owner.id.to_string()).unwrap_or_default();
     let server_id = server.map(|server| server.id.to_string()).unwrap_or_default();
@@ -73,6 +75,7 @@ pub(super) async fn page(
         frame,
         layer,
         title: title.to_owned(),
+        several: user.sees_several(),
         may_edit: owner.map_or(user.is_admin(), |owner| user.manages(owner.id)),
         owners: named_choices(user.sees_several().then_some("Every owner (defaults)"), owners, &owner_id),
         servers: server_choices(db, owner, server).await?,

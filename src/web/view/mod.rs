@@ -56,6 +56,18 @@ pub fn counted(n: i64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", number(n)) }
 }
 
+/// A number of three digits or so, and its unit: `93.2 %`.
+pub fn amount(value: f64, unit: &str) -> String {
+    let digits = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} {unit}").trim_end().to_owned()
+}
+
 /// A link.
 #[derive(Clone, Debug)]
 pub struct Link {

@@ -1,0 +1,1 @@
+alter table thresholds drop column set_by;
