@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::face;
 use crate::store::sessions::Sessions;
 use crate::web::{
-    self, account, alerts, audit, dashboard, docs, join, links, login, looking, members, owners,
+    self, account, alerts, audit, dashboard, docs, join, kinds, links, login, looking, members, owners,
     publications, quarantine, second_factors, servers, sessions, sso, theme, thresholds, tokens, users,
 };
 
@@ -154,6 +154,11 @@ pub fn routes() -> Vec<Route> {
         route("/servers/{id}/restoration",   POST, User,    post(servers::restore)),
         route("/thresholds",                 BOTH, User,    get(thresholds::show).post(thresholds::set)),
         route("/thresholds/matrix",          GET,  User,    get(thresholds::matrix)),
+        route("/thresholds/kinds",           BOTH, Admin,   get(kinds::list).post(kinds::create)),
+        route("/thresholds/kinds/new",       GET,  Admin,   get(kinds::new)),
+        route("/thresholds/kinds/{name}",    BOTH, Admin,   get(kinds::edit).post(kinds::update)),
+        route("/thresholds/kinds/{name}/removal", POST, Admin, post(kinds::remove)),
+        route("/thresholds/kinds/{name}/restoration", POST, Admin, post(kinds::restore)),
         route("/thresholds/reset",           POST, User,    post(thresholds::reset)),
         route("/alerts",                     GET,  User,    get(alerts::list)),
         route("/alerts/figures",             GET,  User,    get(alerts::figures)),

@@ -1,6 +1,6 @@
 //! Kinds of filesystems and networks: alerts by mount point or device.
 
-use super::{Bounds, Direction, PERCENT, Parameter, RuleKind, off, on};
+use super::{Bounds, BuiltIn, Direction, Origin, PERCENT, Parameter, off, on};
 
 const SPACE: &[(&str, &str)] = &[
     ("node_filesystem_avail_bytes", "node_filesystem_avail"),
@@ -14,7 +14,7 @@ macro_rules! disks {
     };
 }
 
-pub(super) const DISK_FILLS: RuleKind = RuleKind {
+pub(super) const DISK_FILLS: BuiltIn = BuiltIn {
     name: "disk_will_fill_up",
     title: "Disk fills up",
     description: "The hours until a filesystem is full, if it goes on as in the last three \
@@ -44,9 +44,10 @@ pub(super) const DISK_FILLS: RuleKind = RuleKind {
               {{ printf \"%.1f\" $value }} hours",
     warning: off(Some(24.0), 600),
     critical: on(Some(4.0), 600),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const DISK: RuleKind = RuleKind {
+pub(super) const DISK: BuiltIn = BuiltIn {
     name: "disk_threshold_exceeded",
     title: "Disk almost full",
     description: "The share of a filesystem that programs cannot write to any more.",
@@ -67,9 +68,10 @@ pub(super) const DISK: RuleKind = RuleKind {
     // As node-mixin has it: ten percent of a large disk are plenty, five are seldom.
     warning: on(Some(95.0), 1800),
     critical: off(Some(98.0), 1800),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const INODES: RuleKind = RuleKind {
+pub(super) const INODES: BuiltIn = BuiltIn {
     name: "inodes_threshold_exceeded",
     title: "Inodes almost used up",
     description: "The share of a filesystem's inodes that are in use. Without one no file can be made, \
@@ -92,9 +94,10 @@ pub(super) const INODES: RuleKind = RuleKind {
     // Seldom, never harmless, and no tool that looks at space shows it.
     warning: on(Some(95.0), 1800),
     critical: off(Some(98.0), 1800),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const READ_ONLY: RuleKind = RuleKind {
+pub(super) const READ_ONLY: BuiltIn = BuiltIn {
     name: "filesystem_readonly",
     title: "Disk is read-only",
     description: "A filesystem that is meant to be written to cannot be, as the kernel does after errors.",
@@ -114,9 +117,10 @@ pub(super) const READ_ONLY: RuleKind = RuleKind {
     warning: off(None, 300),
     // The disk is dying, and everything that writes there has stopped; backups' snapshots are gone in half an hour.
     critical: on(None, 1800),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const NETWORK: RuleKind = RuleKind {
+pub(super) const NETWORK: BuiltIn = BuiltIn {
     name: "network_errors_exceeded",
     title: "Network errors",
     description: "The share of packets that a network interface received or sent with errors over the last five \
@@ -145,4 +149,5 @@ pub(super) const NETWORK: RuleKind = RuleKind {
     // An hour of it is a cable, a port or a card, and no accident.
     warning: on(Some(1.0), 3600),
     critical: off(Some(10.0), 3600),
+    origin: Origin::BuiltIn,
 };

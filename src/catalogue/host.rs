@@ -1,10 +1,10 @@
 //! Kinds of the machine as a whole: reached, busy, and right in its time.
 
-use super::{Bounds, Direction, PERCENT, RuleKind, off, on};
+use super::{Bounds, BuiltIn, Direction, Origin, PERCENT, off, on};
 
 const CPU_TIME: (&str, &str) = ("node_cpu_seconds_total", "node_cpu");
 
-pub(super) const SERVICE_DOWN: RuleKind = RuleKind {
+pub(super) const SERVICE_DOWN: BuiltIn = BuiltIn {
     name: "service_down",
     title: "Down",
     description: "Prometheus cannot read the server's metrics.",
@@ -20,9 +20,10 @@ pub(super) const SERVICE_DOWN: RuleKind = RuleKind {
     summary: "Instance {{ $labels.instance }} is down",
     warning: off(None, 60),
     critical: on(None, 60),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const CPU: RuleKind = RuleKind {
+pub(super) const CPU: BuiltIn = BuiltIn {
     name: "cpu_threshold_exceeded",
     title: "High CPU use",
     description: "The share of CPU time that was not idle over the last five minutes, \
@@ -39,9 +40,10 @@ pub(super) const CPU: RuleKind = RuleKind {
     summary: "CPU of {{ $labels.instance }} is at {{ printf \"%.0f\" $value }} %",
     warning: on(Some(85.0), 300),
     critical: off(Some(95.0), 600),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const LOAD: RuleKind = RuleKind {
+pub(super) const LOAD: BuiltIn = BuiltIn {
     name: "load_threshold_exceeded",
     title: "High load",
     description: "The load average of the last five minutes, divided by the number of CPU \
@@ -58,9 +60,10 @@ pub(super) const LOAD: RuleKind = RuleKind {
     summary: "Load of {{ $labels.instance }} is {{ printf \"%.2f\" $value }} per core",
     warning: on(Some(2.0), 600),
     critical: off(Some(4.0), 600),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const MEMORY: RuleKind = RuleKind {
+pub(super) const MEMORY: BuiltIn = BuiltIn {
     name: "mem_threshold_exceeded",
     title: "High memory use",
     description: "The share of memory that programs could not get without swapping, as the \
@@ -80,9 +83,10 @@ pub(super) const MEMORY: RuleKind = RuleKind {
     summary: "Memory of {{ $labels.instance }} is {{ printf \"%.0f\" $value }} % used",
     warning: on(Some(90.0), 300),
     critical: off(Some(97.0), 300),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const SWAP: RuleKind = RuleKind {
+pub(super) const SWAP: BuiltIn = BuiltIn {
     name: "swap_threshold_exceeded",
     title: "High swap use",
     description: "The share of swap space that is in use. A machine without swap has none.",
@@ -102,9 +106,10 @@ pub(super) const SWAP: RuleKind = RuleKind {
     // Linux keeps what nobody reads in swap until it is full, and is well: who wants it says so.
     warning: off(Some(80.0), 600),
     critical: off(Some(95.0), 600),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const CLOCK: RuleKind = RuleKind {
+pub(super) const CLOCK: BuiltIn = BuiltIn {
     name: "clock_skewed",
     title: "Clock is wrong",
     description: "The seconds between the server's clock and that of Prometheus.",
@@ -122,9 +127,10 @@ pub(super) const CLOCK: RuleKind = RuleKind {
     // Half a minute is more than any scrape takes, and where logins with codes begin to fail.
     warning: on(Some(30.0), 600),
     critical: off(Some(300.0), 600),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const UNIT_FAILED: RuleKind = RuleKind {
+pub(super) const UNIT_FAILED: BuiltIn = BuiltIn {
     name: "systemd_unit_failed",
     title: "Service failed",
     description: "A systemd unit has failed. Needs node_exporter's systemd collector.",
@@ -141,9 +147,10 @@ pub(super) const UNIT_FAILED: RuleKind = RuleKind {
     // Many a machine has a unit that failed once and that nobody misses.
     warning: off(None, 300),
     critical: off(None, 300),
+    origin: Origin::BuiltIn,
 };
 
-pub(super) const REBOOT: RuleKind = RuleKind {
+pub(super) const REBOOT: BuiltIn = BuiltIn {
     name: "server_rebooted",
     title: "Rebooted",
     description: "The minutes since the server was started.",
@@ -161,4 +168,5 @@ pub(super) const REBOOT: RuleKind = RuleKind {
     // Most reboots are meant, and each new server would begin with an alert.
     warning: off(Some(15.0), 0),
     critical: off(Some(15.0), 0),
+    origin: Origin::BuiltIn,
 };

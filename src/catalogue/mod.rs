@@ -2,12 +2,16 @@
 //! applies when nobody has said otherwise. Pure data; every room may read it. Whether a kind is on from the start
 //! is decided by this: it must be worth somebody's time on any machine, and silent on one that is well.
 
+mod all;
 mod disk;
 mod host;
+pub mod promql;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+
+pub use self::all::{Catalogue, kind};
 
 /// The alert that always fires, which every publication brings; it belongs to nobody and is no episode.
 pub const HEARTBEAT: &str = "prommgr_heartbeat";
@@ -122,39 +126,76 @@ pub struct Parameter {
     pub value: f64,
 }
 
+/// Where a kind comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    BuiltIn,
+    /// An admin made it.
+    Own,
+    /// An admin made it and took it out of use: nothing is published of it.
+    Retired,
+}
+
 /// A thing that can be too much.
 #[derive(Debug, PartialEq)]
-pub struct RuleKind {
+pub struct RuleKind<T = String> {
     /// The alert's name and the file's; never changes.
-    pub name: &'static str,
-    pub title: &'static str,
+    pub name: T,
+    pub title: T,
     /// One sentence for people.
-    pub description: &'static str,
+    pub description: T,
     /// A label beside the number such as `%`; empty where there is no value.
-    pub unit: &'static str,
+    pub unit: T,
     pub direction: Direction,
     /// The series that alerts compare and charts draw; it carries the target's own labels.
-    pub series: &'static str,
+    pub series: T,
     /// PromQL that Prometheus records as `series`; `None` where the series exists anyway.
-    pub recording: Option<&'static str>,
+    pub recording: Option<T>,
     /// Metrics of `recording` that node_exporter before 0.16 called otherwise: the name now and then.
     pub renamed: &'static [(&'static str, &'static str)],
     /// Metrics, by `|`, of which a server must have one, or the kind can never fire for it; empty: it always can.
-    pub needs: &'static str,
+    pub needs: T,
     /// Seconds between recordings; `None` for Prometheus' own interval.
     pub interval: Option<u32>,
     /// `None` where there is no value.
     pub bounds: Option<Bounds>,
     pub parameters: &'static [Parameter],
     /// The alert's `summary` annotation, a Prometheus template.
-    pub summary: &'static str,
+    pub summary: T,
     pub warning: Setting,
     pub critical: Setting,
+    pub origin: Origin,
+}
+
+/// A kind as this program brings it.
+type BuiltIn = RuleKind<&'static str>;
+
+impl BuiltIn {
+    fn built_in(&self) -> RuleKind {
+        RuleKind {
+            name: self.name.into(),
+            title: self.title.into(),
+            description: self.description.into(),
+            unit: self.unit.into(),
+            direction: self.direction,
+            series: self.series.into(),
+            recording: self.recording.map(str::to_owned),
+            renamed: self.renamed,
+            needs: self.needs.into(),
+            interval: self.interval,
+            bounds: self.bounds,
+            parameters: self.parameters,
+            summary: self.summary.into(),
+            warning: self.warning,
+            critical: self.critical,
+            origin: self.origin,
+        }
+    }
 }
 
 impl RuleKind {
     /// What applies when nobody has set anything.
-    pub const fn default_setting(&self, severity: Severity) -> Setting {
+    pub fn default_setting(&self, severity: Severity) -> Setting {
         match severity {
             Severity::Warning => self.warning,
             Severity::Critical => self.critical,
@@ -164,7 +205,7 @@ impl RuleKind {
     /// The PromQL to record, its parameters filled in, for both names of a metric that has two: each on its own, as
     /// one that nobody has costs nothing, and a server that has both counts once.
     pub fn recorded(&self) -> Option<String> {
-        let expr = self.parameters.iter().fold(self.recording?.to_owned(), |expr, parameter| {
+        let expr = self.parameters.iter().fold(self.recording.clone()?, |expr, parameter| {
             expr.replace(&format!("${}", parameter.name), &parameter.value.to_string())
         });
         if self.renamed.is_empty() {
@@ -180,11 +221,6 @@ impl RuleKind {
     }
 }
 
-/// The kind of that name.
-pub fn kind(name: &str) -> Option<&'static RuleKind> {
-    KINDS.iter().find(|kind| kind.name == name)
-}
-
 const fn on(value: Option<f64>, hold: u32) -> Setting {
     Setting { value, hold, enabled: true }
 }
@@ -195,8 +231,8 @@ const fn off(value: Option<f64>, hold: u32) -> Setting {
 
 const PERCENT: Bounds = Bounds { min: 1.0, max: 100.0, step: 1.0 };
 
-/// Every kind, in the order in which pages list them.
-pub static KINDS: [RuleKind; 13] = [
+/// Those that are built in, in the order in which pages list them.
+static KINDS: [BuiltIn; 13] = [
     host::SERVICE_DOWN,
     host::CPU,
     host::LOAD,
@@ -227,8 +263,8 @@ mod tests {
 
     #[test]
     fn each_kind_is_found_and_enables_one_severity_at_the_most_within_its_bounds() {
-        for entry in &KINDS {
-            assert_eq!(kind(entry.name), Some(entry));
+        for entry in Catalogue::built_in().iter() {
+            assert_eq!(kind(&entry.name), Some(&**entry));
             let settings = Severity::ALL.map(|severity| entry.default_setting(severity));
             assert!(settings.iter().filter(|setting| setting.enabled).count() < 2);
             for setting in settings {

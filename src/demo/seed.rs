@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::address::Reach;
 use crate::app::App;
+use crate::catalogue::Catalogue;
 use crate::store::changes::Actor;
 use crate::store::owners::{self, OwnerInput};
 use crate::store::scope::All;
@@ -67,6 +68,7 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
         let new = input.check(Reach::Any(all), None, app.our_labels()).await?;
         owners::find_rw(&mut db, &all.into(), owner.id).await?.add_server(&mut db, new, &by).await?;
     }
+    let kinds = Catalogue::built_in();
     let threshold = |rule: &str, severity: &str, value: &str, hold: &str| ThresholdInput {
         rule: rule.into(),
         severity: severity.into(),
@@ -75,19 +77,28 @@ pub async fn fill(app: &App, passwords: &Passwords, node_exporter: u16) -> Resul
         enabled: Some("on".into()),
     };
     // short holds, so that nobody waits for the first alert
-    thresholds::set_default(&mut db, all, threshold("service_down", "critical", "", "10s").check()?, &by)
-        .await?;
     thresholds::set_default(
         &mut db,
         all,
-        threshold("cpu_threshold_exceeded", "warning", "85", "30s").check()?,
+        threshold("service_down", "critical", "", "10s").check(&kinds)?,
+        &by,
+    )
+    .await?;
+    thresholds::set_default(
+        &mut db,
+        all,
+        threshold("cpu_threshold_exceeded", "warning", "85", "30s").check(&kinds)?,
         &by,
     )
     .await?;
     let acme = owners::by_external_id(&mut db, &all.into(), "12").await?;
     let acme = owners::find_rw(&mut db, &all.into(), acme.id).await?;
-    acme.set_threshold(&mut db, threshold("cpu_threshold_exceeded", "warning", "60", "30s").check()?, &by)
-        .await?;
+    acme.set_threshold(
+        &mut db,
+        threshold("cpu_threshold_exceeded", "warning", "60", "30s").check(&kinds)?,
+        &by,
+    )
+    .await?;
     let admin = NewUser::check("admin", passwords.admin.clone(), true).await?;
     users::create(&mut db, all, admin, &by).await?;
     let customer = NewUser::check("nordwind", passwords.customer.clone(), false).await?;

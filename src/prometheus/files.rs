@@ -2,7 +2,7 @@
 //! Blocks; one caller at a time, which publishing's lock sees to.
 
 use super::{rules, targets};
-use crate::catalogue::KINDS;
+use crate::catalogue::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -49,10 +49,10 @@ const NEW: &str = ".prommgr-new";
 const OLD: &str = ".prommgr-old";
 const FOLDERS: [&str; 2] = ["rules", "targets"];
 
-/// The paths below `dir` that are ours to write, as found there, and of every kind. Files that
+/// The paths below `dir` that are ours to write, as found there, and of every built-in kind. Files that
 /// an operator has put beside them are not ours.
 pub fn managed(dir: &Path) -> Result<BTreeSet<String>, Error> {
-    let mut paths: BTreeSet<_> = KINDS.iter().map(rules::path).collect();
+    let mut paths: BTreeSet<_> = Catalogue::built_in().iter().map(|kind| rules::path(kind)).collect();
     paths.extend([rules::PUBLICATION_FILE, rules::HEARTBEAT_FILE].map(str::to_owned));
     let names = list(&dir.join("targets"))?;
     paths.extend(names.iter().filter_map(|name| {

@@ -19,7 +19,6 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use self::client::Client;
-use crate::catalogue;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::changes::{self, Actor, Change};
@@ -231,12 +230,12 @@ impl Inner {
         .await
     }
 
-    /// The files of what is wanted; target files of `latest` that nobody needs any more become empty.
+    /// The files of what is wanted; those of `latest` that nobody needs any more become empty.
     fn render(&self, wanted: &Wanted, latest: &Files) -> Result<Files> {
-        let mut snapshot = rules::Snapshot::new(&self.owner_label, &self.server_label);
+        let mut snapshot = rules::Snapshot::of(wanted.kinds.clone(), &self.owner_label, &self.server_label);
         snapshot.shared_server_ids = wanted.shared_server_ids.iter().cloned().collect();
         for threshold in &wanted.thresholds {
-            let (Some(kind), Ok(severity)) = (catalogue::kind(&threshold.rule), threshold.severity.parse())
+            let (Some(kind), Ok(severity)) = (wanted.kinds.kind(&threshold.rule), threshold.severity.parse())
             else {
                 continue;
             };
@@ -257,7 +256,8 @@ impl Inner {
                 }
             }
         }
-        let mut files = rules::render(&snapshot).map_err(Error::internal)?;
+        let before = latest.keys().map(String::as_str);
+        let mut files = rules::render_after(&snapshot, before).map_err(Error::internal)?;
         let servers: Vec<_> = wanted.servers.iter().map(|(server, owner)| target(server, owner)).collect();
         files.extend(
             targets::render(&servers, &self.owner_label, &self.server_label).map_err(Error::internal)?,

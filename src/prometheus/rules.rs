@@ -12,7 +12,7 @@ pub use serde_saphyr::ser::Error as YamlError;
 pub use snapshot::Snapshot;
 pub use terms::{Layers, Set, Term, terms};
 
-use crate::catalogue::{KINDS, RuleKind, Severity};
+use crate::catalogue::{Origin, RuleKind, Severity};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -24,39 +24,41 @@ pub const PUBLICATION_FILE: &str = "rules/prommgr.yml";
 pub const HEARTBEAT_FILE: &str = "rules/heartbeat.yml";
 /// The alert that always fires: while it arrives, everything on its way works.
 pub use crate::catalogue::{HEARTBEAT, HEARTBEAT_LABEL};
+/// What the files of kinds begin with that admins made; an operator's own files are called otherwise.
+const OWN: &str = "own-";
 /// A rule file without rules.
 pub const EMPTY: &str = "groups: []\n";
 /// The series whose label `revision` says which publication is in force.
 pub const PUBLICATION_SERIES: &str = "prommgr:publication:info";
 
 #[derive(Serialize)]
-struct File {
-    groups: Vec<Group>,
+struct File<'a> {
+    groups: Vec<Group<'a>>,
 }
 
 // Prometheus hands a rule's state on by file, group, name and labels, and among equals by
 // position: so a group for each hold, and nothing here that depends on a value.
 #[derive(Serialize)]
-struct Group {
+struct Group<'a> {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<String>,
-    rules: Vec<Rule>,
+    rules: Vec<Rule<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Rule {
+enum Rule<'a> {
     Alert {
-        alert: &'static str,
+        alert: &'a str,
         expr: String,
         #[serde(rename = "for")]
         hold: String,
         labels: BTreeMap<&'static str, &'static str>,
-        annotations: BTreeMap<&'static str, &'static str>,
+        annotations: BTreeMap<&'static str, &'a str>,
     },
     Recording {
-        record: &'static str,
+        record: &'a str,
         expr: String,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         labels: BTreeMap<&'static str, String>,
@@ -66,8 +68,18 @@ enum Rule {
 /// The rule files by path below the Prometheus folder, `rules/prommgr.yml` among them.
 /// Fails only if the YAML writer does.
 pub fn render(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, YamlError> {
-    let mut files = BTreeMap::new();
-    for kind in &KINDS {
+    render_after(snapshot, std::iter::empty())
+}
+
+/// As [`render`], after a publication of these files: the rules among them that are of no kind any more become empty,
+/// since Prometheus would keep those of a file that nobody writes.
+pub fn render_after<'a>(
+    snapshot: &Snapshot,
+    before: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<String, String>, YamlError> {
+    let gone = before.filter(|path| path.starts_with("rules/") && *path != PUBLICATION_FILE);
+    let mut files: BTreeMap<_, _> = gone.map(|path| (path.to_owned(), EMPTY.to_owned())).collect();
+    for kind in snapshot.kinds.iter() {
         files.insert(path(kind), yaml(&File { groups: groups(snapshot, kind) })?);
     }
     files.insert(HEARTBEAT_FILE.to_owned(), yaml(&File { groups: vec![heartbeat()] })?);
@@ -83,7 +95,7 @@ pub fn render(snapshot: &Snapshot) -> Result<BTreeMap<String, String>, YamlError
 
 /// All kinds in one file to read: what a publication without overrides writes.
 pub fn render_catalogue(snapshot: &Snapshot) -> Result<String, YamlError> {
-    let groups = KINDS.iter().flat_map(|kind| groups(snapshot, kind)).collect();
+    let groups = snapshot.kinds.iter().flat_map(|kind| groups(snapshot, kind)).collect();
     Ok(format!(
         "# The rules of prommgr's catalogue as a publication without overrides writes them, one\n\
          # file for each kind, to rules/. This file is for reading; Prometheus does not load it.\n\
@@ -95,7 +107,8 @@ pub fn render_catalogue(snapshot: &Snapshot) -> Result<String, YamlError> {
 
 /// The path of a kind's rules below the Prometheus folder.
 pub fn path(kind: &RuleKind) -> String {
-    format!("rules/{}.yml", kind.name)
+    let prefix = if kind.origin == Origin::BuiltIn { "" } else { OWN };
+    format!("rules/{prefix}{}.yml", kind.name)
 }
 
 /// The first 16 hex digits of a SHA-256 over all rule files but `rules/prommgr.yml`.
@@ -119,11 +132,11 @@ fn yaml(file: &File) -> Result<String, YamlError> {
     serde_saphyr::to_string_with_options(file, options)
 }
 
-fn groups(snapshot: &Snapshot, kind: &'static RuleKind) -> Vec<Group> {
+fn groups<'a>(snapshot: &Snapshot, kind: &'a RuleKind) -> Vec<Group<'a>> {
     let recording = kind.recorded().map(|expr| Group {
         name: format!("{}/recording", kind.name),
         interval: kind.interval.map(duration),
-        rules: vec![Rule::Recording { record: kind.series, expr, labels: BTreeMap::new() }],
+        rules: vec![Rule::Recording { record: &kind.series, expr, labels: BTreeMap::new() }],
     });
     let alerts = Severity::ALL.into_iter().flat_map(|severity| {
         let layers = snapshot.layers(kind, severity);
@@ -132,13 +145,13 @@ fn groups(snapshot: &Snapshot, kind: &'static RuleKind) -> Vec<Group> {
             name: format!("{}/{severity}/{}", kind.name, duration(hold)),
             interval: None,
             rules: vec![Rule::Alert {
-                alert: kind.name,
+                alert: &kind.name,
                 expr: promql::chain(kind, &snapshot.owner_label, &snapshot.server_label, &terms),
                 hold: duration(hold),
                 labels: BTreeMap::from([("severity", severity.as_str())]),
                 annotations: BTreeMap::from([
-                    ("description", kind.description),
-                    ("summary", kind.summary),
+                    ("description", kind.description.as_str()),
+                    ("summary", kind.summary.as_str()),
                     ("value", "{{ $value }}"),
                 ]),
             }],
@@ -150,7 +163,7 @@ fn groups(snapshot: &Snapshot, kind: &'static RuleKind) -> Vec<Group> {
 /// An alert that always fires, once a Prometheus. All of them may load the same folder, and external labels
 /// are often missing or taken away for Alertmanager; so each writes its own external URL into a label,
 /// which every Prometheus has and which differs wherever host or port does. It carries no owner label.
-fn heartbeat() -> Group {
+fn heartbeat() -> Group<'static> {
     let rule = Rule::Alert {
         alert: HEARTBEAT,
         expr: "vector(1)".to_owned(),

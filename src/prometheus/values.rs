@@ -1,6 +1,7 @@
 //! The value that a rule compares, of one server around a time: what pages draw.
 
 mod now;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 pub use self::now::Now;
+pub use self::tried::{Tried, Untried};
 use super::client::{Client, Error, Point};
 use super::rules::{literal, quoted};
 use crate::catalogue::{Direction, RuleKind};

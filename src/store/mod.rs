@@ -15,6 +15,7 @@ pub mod heartbeats;
 pub mod idempotency;
 pub mod identities;
 pub mod intake;
+pub mod kinds;
 pub mod live;
 pub mod mismatches;
 pub mod owners;

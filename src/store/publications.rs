@@ -19,7 +19,8 @@ use super::scope::All;
 use super::servers::Server;
 use super::statement::Prepare;
 use super::thresholds::Threshold;
-use super::{Db, Locked, Store};
+use super::{Db, Locked, Store, kinds};
+use crate::catalogue::Catalogue;
 use crate::error::Result;
 use crate::page::{At, Page, SIZE, Seek};
 
@@ -59,6 +60,8 @@ pub struct Answer {
 /// Everything that is to be published, read at one moment.
 #[derive(Debug)]
 pub struct Wanted {
+    /// Every kind.
+    pub kinds: Catalogue,
     /// Enabled servers, with their owner's external id.
     pub servers: Vec<(Server, String)>,
     /// Thresholds of the default layer, and of owners and servers that exist.
@@ -111,6 +114,7 @@ pub async fn wanted(db: &mut Db, _: All) -> Result<Wanted> {
             Some((server, owner))
         });
         Ok(Wanted {
+            kinds: kinds::read(conn).await?,
             servers: servers.collect(),
             thresholds,
             owners,

@@ -417,6 +417,30 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    rule_kinds (name) {
+        name -> Text,
+        title -> Text,
+        description -> Text,
+        unit -> Text,
+        direction -> Text,
+        promql -> Text,
+        needs -> Text,
+        least -> Float8,
+        most -> Float8,
+        summary -> Text,
+        warning_value -> Float8,
+        warning_hold_seconds -> Int4,
+        warning_enabled -> Bool,
+        critical_value -> Float8,
+        critical_hold_seconds -> Int4,
+        critical_enabled -> Bool,
+        retired_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(alerts -> owners (owner_id));
 diesel::joinable!(alerts -> servers (server_id));
 diesel::joinable!(audit -> owners (owner_id));
@@ -448,6 +472,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     publication_files,
     publication_results,
     publications,
+    rule_kinds,
     server_health,
     servers,
     sessions,

@@ -16,7 +16,7 @@ use crate::page::At;
 use crate::store::alerts::{Open, figures};
 use crate::store::health::{self, PrometheusHealth};
 use crate::store::servers::Counts;
-use crate::store::{Db, alerts, changes, owners, publications, servers};
+use crate::store::{Db, alerts, changes, kinds, owners, publications, servers};
 
 /// Open alerts that are shown.
 const MOST_WRONG: i64 = 20;
@@ -70,6 +70,7 @@ pub async fn show(
     let open = alerts::open(&mut db, &scope).await?;
     let wrong = alerts::worst(&mut db, &scope, None, None, MOST_WRONG).await?;
     let newest = alerts::newest_closed(&mut db, &scope, None, None, MOST_PAST).await?;
+    let kinds = kinds::catalogue(&mut db).await?;
     let shown = wrong.iter().chain(&newest);
     let flapping = figures::flapping_among(&mut db, &scope, shown, FLAPS).await?;
     let path = match user.all() {
@@ -85,8 +86,8 @@ pub async fn show(
         verdict: verdict(&open, &counts, fresh, &prometheis, user.is_admin()),
         counts: ServerCounts::new(counts, fresh),
         wrong_more: open.critical + open.other - i64::try_from(wrong.len()).unwrap_or_default(),
-        wrong: AlertRow::marked(&wrong, &flapping, &look.zone),
-        newest: AlertRow::marked(&newest, &flapping, &look.zone),
+        wrong: AlertRow::marked(&wrong, &flapping, &look.zone, &kinds),
+        newest: AlertRow::marked(&newest, &flapping, &look.zone, &kinds),
         stranded: (!user.is_admin() && user.owners().is_empty()).then(|| user.name().to_owned()),
         may_begin: total == 0 && !user.is_admin() && user.changes_something(),
         pending: waiting(&mut db, &user).await?,

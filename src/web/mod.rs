@@ -14,6 +14,7 @@ mod files;
 mod frame;
 mod heartbeat;
 pub mod join;
+pub mod kinds;
 pub mod links;
 pub mod login;
 mod look;

@@ -27,6 +27,7 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
         ("/alerts/filters" | "/alerts/filters/{id}" | "/alerts/filters/{id}/removal", _) => {
             Some("what somebody keeps for their own eyes concerns nobody else")
         }
+        ("/thresholds/kinds", _) => Some("without a Prometheus nothing is added; noted in kinds.rs"),
         ("/account/password", _) => Some("asked with a wrong password; the right one is noted in account.rs"),
         (
             "/login/second-factor"

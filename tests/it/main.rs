@@ -41,6 +41,7 @@ mod health;
 mod heartbeat;
 mod house_rules;
 mod intake;
+mod kinds;
 mod live;
 mod login;
 mod looking;

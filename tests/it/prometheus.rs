@@ -41,6 +41,8 @@ struct Inner {
     ranges: Mutex<Vec<Asked>>,
     gives: Mutex<Vec<Value>>,
     instants: Mutex<Vec<String>>,
+    rejects: Mutex<Option<String>>,
+    tried: Mutex<Vec<String>>,
     silence: Arc<RwLock<()>>,
 }
 
@@ -107,6 +109,16 @@ impl Prometheus {
         *self.inner.gives.lock().unwrap() = series.collect();
     }
 
+    /// Has it take no query that is not one of prommgr's own, and say why; or take them again.
+    pub fn rejects(&self, why: Option<&str>) {
+        *self.inner.rejects.lock().unwrap() = why.map(str::to_owned);
+    }
+
+    /// The other queries that it was asked since this was last looked at.
+    pub fn tried(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner.tried.lock().unwrap())
+    }
+
     /// The queries for series by their names that it was asked since this was last looked at.
     pub fn asked_now(&self) -> Vec<String> {
         std::mem::take(&mut self.inner.instants.lock().unwrap())
@@ -169,7 +181,10 @@ struct Query {
 }
 
 /// What is dropped, whether the heartbeat fires, or whatever else is asked: which servers are up.
-async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Query>) -> Json<Value> {
+async fn query(
+    State(inner): State<Arc<Inner>>,
+    Form(Query { query }): Form<Query>,
+) -> (StatusCode, Json<Value>) {
     let (heartbeat, _, dropped) = inner.sends.lock().unwrap().clone();
     let result: Vec<_> = if query.contains("{__name__=~") {
         // of what it gives, the series that are asked for by name
@@ -187,13 +202,20 @@ async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Quer
             .into_iter()
             .collect()
     } else {
+        if !query.starts_with("min by") {
+            inner.tried.lock().unwrap().push(query);
+            if let Some(why) = inner.rejects.lock().unwrap().clone() {
+                let told = json!({"status": "error", "errorType": "execution", "error": why});
+                return (StatusCode::UNPROCESSABLE_ENTITY, Json(told));
+            }
+        }
         let series = |(owner, server, up): &(String, String, bool)| {
             let labels = json!({"cloudnet_owner_id": owner, "cloudnet_server_id": server});
             json!({"metric": labels, "value": [1_790_000_000.0, if *up { "1" } else { "0" }]})
         };
         inner.up.lock().unwrap().iter().map(series).collect()
     };
-    Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}}))
+    (StatusCode::OK, Json(json!({"status": "success", "data": {"resultType": "vector", "result": result}})))
 }
 
 /// The values that it knows of that time, whatever is asked.

@@ -34,7 +34,7 @@ async fn the_button_brings_everything_into_force() {
     );
     assert_eq!(
         std::fs::read_dir(house.prom.join("rules")).unwrap().count(),
-        prommgr::catalogue::KINDS.len() + 2
+        prommgr::catalogue::Catalogue::built_in().iter().count() + 2
     );
     let after = root.get("/publications").await.expect(200);
     assert_eq!(after.one("section.next .verdict"), "Nothing waits to be published.");

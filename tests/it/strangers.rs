@@ -68,6 +68,10 @@ pub fn entries() -> Vec<Entry> {
     const OWNER: &[(&str, &str)] = &[("name", "Renamed")];
     const VIEWER: &[(&str, &str)] = &[("role", "viewer")];
     const CPU: &[(&str, &str)] = &[("rule", "cpu_threshold_exceeded"), ("severity", "warning"), ("value", "50"), ("hold", "1m"), ("owner_id", "101")];
+    const KIND: &[(&str, &str)] = &[
+        ("name", "new_kind"), ("title", "Renamed kind"), ("description", "A number."), ("direction", "above"), ("promql", "some_metric"), ("min", "0"), ("max", "9"),
+        ("warning_value", "5"), ("warning_hold", "5m"), ("critical_value", "7"), ("critical_hold", "5m"), ("summary", "{{ $value }}"),
+    ];
     const TOKEN: &[(&str, &str)] = &[("name", "mine"), ("owner_id", "101")];
     let (read, people) = ([Login, Nothing, It, It, It], [Login, Nothing, No, Done, Done]);
     let (admins, admins_do) = ([Login, Nothing, Nothing, Nothing, It], [Login, Nothing, Nothing, Nothing, Done]);
@@ -183,6 +187,14 @@ pub fn entries() -> Vec<Entry> {
         entry("GET",  "/thresholds",               "/thresholds?owner=102&server={server}", &[], [Login, Nothing, Nothing, Nothing, It]),
         entry("POST", "/thresholds",               "/thresholds",                     CPU,     people),
         entry("GET",  "/thresholds/matrix",        "/thresholds/matrix?show=all",     &[],     [Login, It, It, It, It]),
+        entry("GET",  "/thresholds/kinds",         "/thresholds/kinds",               &[],     admins),
+        entry("GET",  "/thresholds/kinds/new",     "/thresholds/kinds/new",           &[],     admins),
+        // no Prometheus tries it here; tests/it/kinds.rs has one
+        entry("POST", "/thresholds/kinds",         "/thresholds/kinds",               KIND,    [Login, Nothing, Nothing, Nothing, Messages]),
+        entry("GET",  "/thresholds/kinds/{name}",  "/thresholds/kinds/common_kind",   &[],     admins),
+        entry("POST", "/thresholds/kinds/{name}",  "/thresholds/kinds/common_kind",   KIND,    admins_do),
+        entry("POST", "/thresholds/kinds/{name}/removal", "/thresholds/kinds/common_kind/removal", &[], admins_do),
+        entry("POST", "/thresholds/kinds/{name}/restoration", "/thresholds/kinds/common_kind/restoration", &[], admins_do),
         entry("POST", "/thresholds/reset",         "/thresholds/reset",               CPU,     people),
         entry("GET",  "/alerts",                   "/alerts",                         &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts",                   "/alerts?owner={owner}",           &[],     [Login, It, It, It, It]),
@@ -304,6 +316,10 @@ impl Scene {
             select a.id, received_at, owner_id, u.id, u.name, false, 'nord-remark' from alerts a, users u where u.name = 'alice'").await.unwrap();
         let note = house.column("select id::text from alert_notes").await.remove(0);
         house.db.batch_execute("insert into saved_filters (user_id, name, query) select id, 'nord-filter', 'state=open&owner=101' from users where name = 'alice'").await.unwrap();
+        house.db.batch_execute("insert into rule_kinds (name, title, description, unit, direction, promql, needs, least, most, summary, \
+              warning_value, warning_hold_seconds, warning_enabled, critical_value, critical_hold_seconds, critical_enabled) \
+            values ('common_kind', 'Common kind', 'A number.', '', 'above', 'some_metric', 'some_metric', 0, 9, 'x', 5, 300, false, 7, 300, false); \
+            insert into thresholds (rule, severity, value, hold_seconds, enabled) values ('common_kind', 'warning', 6, 60, true)").await.unwrap();
         let filter = house.column("select id::text from saved_filters").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
         let kept = house.column("select id::text from quarantine").await.remove(0);

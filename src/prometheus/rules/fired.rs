@@ -9,7 +9,7 @@ use crate::catalogue::RuleKind;
 pub fn fired_at(expr: &str, kind: &RuleKind, labels: &BTreeMap<&str, &str>) -> Option<f64> {
     let mut rest = expr;
     loop {
-        rest = rest.strip_prefix('(')?.strip_prefix(kind.series)?.strip_prefix('{')?;
+        rest = rest.strip_prefix('(')?.strip_prefix(kind.series.as_str())?.strip_prefix('{')?;
         let mut all = true;
         loop {
             let (holds, after) = matcher(rest, labels)?;

@@ -1,7 +1,7 @@
 //! What the rules are made from: the labels' names and every threshold.
 
 use super::Layers;
-use crate::catalogue::{KINDS, RuleKind, Setting, Severity};
+use crate::catalogue::{Catalogue, RuleKind, Setting, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that decides the rules. Ids are `external_id`s.
@@ -11,36 +11,43 @@ pub struct Snapshot {
     pub server_label: String,
     /// The servers' ids that more than one owner uses.
     pub shared_server_ids: BTreeSet<String>,
-    layers: BTreeMap<(&'static str, Severity), Layers>,
+    pub kinds: Catalogue,
+    layers: BTreeMap<(String, Severity), Layers>,
 }
 
 impl Snapshot {
-    /// The catalogue's defaults for everyone.
+    /// The defaults of the built-in kinds for everyone.
     pub fn new(owner_label: &str, server_label: &str) -> Self {
-        let layers = |kind: &'static RuleKind, severity| {
+        Self::of(Catalogue::built_in(), owner_label, server_label)
+    }
+
+    /// The defaults of these kinds for everyone.
+    pub fn of(kinds: Catalogue, owner_label: &str, server_label: &str) -> Self {
+        let layers = |kind: &RuleKind, severity| {
             let default = kind.default_setting(severity);
             let (owners, servers) = (BTreeMap::new(), BTreeMap::new());
-            ((kind.name, severity), Layers { default, owners, servers })
+            ((kind.name.clone(), severity), Layers { default, owners, servers })
         };
         Self {
             owner_label: owner_label.to_owned(),
             server_label: server_label.to_owned(),
             shared_server_ids: BTreeSet::new(),
-            layers: KINDS
+            layers: kinds
                 .iter()
                 .flat_map(|kind| Severity::ALL.map(|severity| layers(kind, severity)))
                 .collect(),
+            kinds,
         }
     }
 
     /// Replaces the default of a kind and severity.
-    pub fn set_default(&mut self, kind: &'static RuleKind, severity: Severity, setting: Setting) {
+    pub fn set_default(&mut self, kind: &RuleKind, severity: Severity, setting: Setting) {
         let setting = checked(kind, severity, setting);
         self.layers_mut(kind, severity).default = setting;
     }
 
     /// Sets what applies to an owner's servers.
-    pub fn set_owner(&mut self, kind: &'static RuleKind, severity: Severity, owner: &str, setting: Setting) {
+    pub fn set_owner(&mut self, kind: &RuleKind, severity: Severity, owner: &str, setting: Setting) {
         let setting = checked(kind, severity, setting);
         self.layers_mut(kind, severity).owners.insert(owner.to_owned(), setting);
     }
@@ -48,7 +55,7 @@ impl Snapshot {
     /// Sets what applies to one server of an owner.
     pub fn set_server(
         &mut self,
-        kind: &'static RuleKind,
+        kind: &RuleKind,
         severity: Severity,
         owner: &str,
         server: &str,
@@ -61,12 +68,12 @@ impl Snapshot {
 
     /// The layers of a kind and severity, for who wants to know what applies.
     pub fn layers(&self, kind: &RuleKind, severity: Severity) -> Option<&Layers> {
-        self.layers.get(&(kind.name, severity))
+        self.layers.get(&(kind.name.clone(), severity))
     }
 
-    fn layers_mut(&mut self, kind: &'static RuleKind, severity: Severity) -> &mut Layers {
+    fn layers_mut(&mut self, kind: &RuleKind, severity: Severity) -> &mut Layers {
         let default = kind.default_setting(severity);
-        self.layers.entry((kind.name, severity)).or_insert_with(|| Layers {
+        self.layers.entry((kind.name.clone(), severity)).or_insert_with(|| Layers {
             default,
             owners: BTreeMap::new(),
             servers: BTreeMap::new(),

@@ -126,7 +126,8 @@ pub async fn suppressions(db: &mut Db, scope: &Scope, named: &Named) -> Result<V
 impl Writable<Named> {
     /// What the audit calls it.
     fn called(&self) -> String {
-        let rule = catalogue::kind(&self.alert.rule).map_or(self.alert.rule.as_str(), |kind| kind.title);
+        let rule =
+            catalogue::kind(&self.alert.rule).map_or(self.alert.rule.as_str(), |kind| kind.title.as_str());
         match &self.server {
             Some(server) => format!("{rule} of {}", server.name),
             None if self.alert.instance.is_empty() => rule.to_owned(),

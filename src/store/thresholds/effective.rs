@@ -1,21 +1,23 @@
 //! What applies at a place after the layers, and who set it.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
 use super::{Layer, Place, Threshold};
-use crate::catalogue::{KINDS, RuleKind, Setting, Severity};
+use crate::catalogue::{Catalogue, RuleKind, Setting, Severity};
 use crate::error::Result;
-use crate::store::Db;
 use crate::store::audit::STAFF;
 use crate::store::schema::{thresholds, users};
 use crate::store::scope::All;
+use crate::store::{Db, kinds};
 
 /// What applies at a place after the layers.
 #[derive(Clone, Debug)]
 pub struct Effective {
-    pub kind: &'static RuleKind,
+    pub kind: Arc<RuleKind>,
     pub severity: Severity,
     pub setting: Setting,
     pub layer: Layer,
@@ -57,6 +59,7 @@ impl Row {
 /// Every rule kind and severity as it applies at a place, in the catalogue's order; with the names of the staff for the
 /// staff.
 pub async fn effective(db: &mut Db, place: Place<'_>, staff: Option<All>) -> Result<Vec<Effective>> {
+    let catalogue = kinds::catalogue(db).await?;
     let (owner, server) = place.ids();
     let rows: Vec<Row> = thresholds::table
         .left_join(users::table)
@@ -71,12 +74,12 @@ pub async fn effective(db: &mut Db, place: Place<'_>, staff: Option<All>) -> Res
         .select((Threshold::as_select(), thresholds::set_by, thresholds::updated_at, users::name.nullable()))
         .load(db.conn())
         .await?;
-    Ok(layered(&rows, place.layer(), staff))
+    Ok(layered(&catalogue, &rows, place.layer(), staff))
 }
 
-fn layered(rows: &[Row], asked: Layer, staff: Option<All>) -> Vec<Effective> {
-    let mut all = Vec::with_capacity(KINDS.len() * 2);
-    for kind in &KINDS {
+fn layered(catalogue: &Catalogue, rows: &[Row], asked: Layer, staff: Option<All>) -> Vec<Effective> {
+    let mut all = Vec::new();
+    for kind in catalogue.iter() {
         for severity in Severity::ALL {
             let built_in = kind.default_setting(severity);
             let (mut setting, mut layer, mut inherited) = (built_in, Layer::BuiltIn, built_in);
@@ -94,7 +97,7 @@ fn layered(rows: &[Row], asked: Layer, staff: Option<All>) -> Vec<Effective> {
                     }
                 }
             }
-            all.push(Effective { kind, severity, setting, layer, inherited, set });
+            all.push(Effective { kind: kind.clone(), severity, setting, layer, inherited, set });
         }
     }
     all
@@ -122,7 +125,7 @@ mod tests {
         let rows =
             [row(None, None, 70.0, true), row(Some(1), None, 80.0, false), row(Some(1), Some(2), 90.0, true)];
         let cpu = |rows: &[Row], asked| {
-            let all = layered(rows, asked, None);
+            let all = layered(&Catalogue::built_in(), rows, asked, None);
             all.into_iter()
                 .find(|one| one.kind.name == "cpu_threshold_exceeded" && one.severity == Severity::Warning)
                 .unwrap()

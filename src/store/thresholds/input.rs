@@ -1,8 +1,10 @@
 //! A threshold as it is typed, the check of it, and how it reads.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
-use crate::catalogue::{self, RuleKind, Setting, Severity};
+use crate::catalogue::{Catalogue, RuleKind, Setting, Severity};
 use crate::error::{Error, Fields, Result};
 
 /// The longest hold, seconds: a week.
@@ -22,9 +24,9 @@ pub struct ThresholdInput {
 }
 
 /// A threshold, checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewThreshold {
-    pub(super) kind: &'static RuleKind,
+    pub(super) kind: Arc<RuleKind>,
     pub(super) severity: Severity,
     pub(super) setting: Setting,
 }
@@ -32,15 +34,15 @@ pub struct NewThreshold {
 impl NewThreshold {
     /// `High CPU use (warning) for Nordwind: above 85 % for 5m`.
     pub fn in_words(&self, whose: &str) -> String {
-        format!("{} ({}) for {whose}: {}", self.kind.title, self.severity, in_words(self.kind, self.setting))
+        format!("{} ({}) for {whose}: {}", self.kind.title, self.severity, in_words(&self.kind, self.setting))
     }
 }
 
 impl ThresholdInput {
-    /// The rule and severity that are meant.
-    pub fn which(&self) -> Result<(&'static RuleKind, Severity)> {
+    /// The kind in use and severity that are meant.
+    pub fn which(&self, kinds: &Catalogue) -> Result<(Arc<RuleKind>, Severity)> {
         let mut fields = Fields::default();
-        let kind = catalogue::kind(&self.rule);
+        let kind = kinds.kind(&self.rule).cloned();
         if kind.is_none() {
             fields.add("rule", "There is no such rule kind.");
         }
@@ -55,8 +57,8 @@ impl ThresholdInput {
     }
 
     /// Checks every field.
-    pub fn check(&self) -> Result<NewThreshold> {
-        let (kind, severity) = self.which()?;
+    pub fn check(&self, kinds: &Catalogue) -> Result<NewThreshold> {
+        let (kind, severity) = self.which(kinds)?;
         let mut fields = Fields::default();
         let value = kind.bounds.and_then(|bounds| {
             let typed = self.value.trim().replace(',', ".").parse::<f64>().ok();

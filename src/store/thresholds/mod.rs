@@ -105,12 +105,7 @@ pub async fn set_default(db: &mut Db, _: All, new: NewThreshold, by: &Actor) -> 
 }
 
 /// Goes back to the catalogue for everybody.
-pub async fn reset_default(
-    db: &mut Db,
-    _: All,
-    which: (&'static RuleKind, Severity),
-    by: &Actor,
-) -> Result<()> {
+pub async fn reset_default(db: &mut Db, _: All, which: (&RuleKind, Severity), by: &Actor) -> Result<()> {
     reset(db, Place::Default, "everybody", which, by).await
 }
 
@@ -121,12 +116,7 @@ impl Writable<Owner> {
     }
 
     /// Lets the owner's servers inherit again.
-    pub async fn reset_threshold(
-        &self,
-        db: &mut Db,
-        which: (&'static RuleKind, Severity),
-        by: &Actor,
-    ) -> Result<()> {
+    pub async fn reset_threshold(&self, db: &mut Db, which: (&RuleKind, Severity), by: &Actor) -> Result<()> {
         reset(db, Place::Owner(self), &self.name, which, by).await
     }
 }
@@ -138,12 +128,7 @@ impl Writable<Server> {
     }
 
     /// Lets this server inherit again.
-    pub async fn reset_threshold(
-        &self,
-        db: &mut Db,
-        which: (&'static RuleKind, Severity),
-        by: &Actor,
-    ) -> Result<()> {
+    pub async fn reset_threshold(&self, db: &mut Db, which: (&RuleKind, Severity), by: &Actor) -> Result<()> {
         reset(db, Place::Server(self), &self.name, which, by).await
     }
 }
@@ -153,7 +138,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
     // customers read it
     let set_by = if by.staff { "" } else { &by.name };
     db.transaction(async |conn| {
-        let before: Option<Threshold> = at(place, new.kind, new.severity)
+        let before: Option<Threshold> = at(place, &new.kind, new.severity)
             .select(Threshold::as_select())
             .for_update()
             .first(conn)
@@ -162,7 +147,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
         if before.as_ref().is_some_and(|before| before.setting() == new.setting) {
             return Ok(());
         }
-        let updated = diesel::update(at(place, new.kind, new.severity))
+        let updated = diesel::update(at(place, &new.kind, new.severity))
             .set((
                 thresholds::value.eq(new.setting.value),
                 thresholds::hold_seconds.eq(new.setting.hold.cast_signed()),
@@ -176,7 +161,7 @@ async fn set(db: &mut Db, place: Place<'_>, whose: &str, new: NewThreshold, by: 
         if updated == 0 {
             diesel::insert_into(thresholds::table)
                 .values((
-                    thresholds::rule.eq(new.kind.name),
+                    thresholds::rule.eq(&new.kind.name),
                     thresholds::severity.eq(new.severity.as_str()),
                     thresholds::owner_id.eq(owner),
                     thresholds::server_id.eq(server),
@@ -215,7 +200,7 @@ async fn reset(
     db: &mut Db,
     place: Place<'_>,
     whose: &str,
-    (kind, severity): (&'static RuleKind, Severity),
+    (kind, severity): (&RuleKind, Severity),
     by: &Actor,
 ) -> Result<()> {
     db.transaction(async |conn: &mut AsyncPgConnection| {
@@ -256,7 +241,7 @@ type At = diesel::helper_types::Filter<
     diesel::dsl::And<
         diesel::dsl::And<
             diesel::dsl::And<
-                diesel::dsl::Eq<thresholds::rule, &'static str>,
+                diesel::dsl::Eq<thresholds::rule, String>,
                 diesel::dsl::Eq<thresholds::severity, &'static str>,
             >,
             diesel::dsl::IsNotDistinctFrom<thresholds::owner_id, Option<i64>>,
@@ -266,11 +251,11 @@ type At = diesel::helper_types::Filter<
 >;
 
 /// The one row of a place, rule and severity.
-fn at(place: Place<'_>, kind: &'static RuleKind, severity: Severity) -> At {
+fn at(place: Place<'_>, kind: &RuleKind, severity: Severity) -> At {
     let (owner, server) = place.ids();
     thresholds::table.filter(
         thresholds::rule
-            .eq(kind.name)
+            .eq(kind.name.clone())
             .and(thresholds::severity.eq(severity.as_str()))
             .and(thresholds::owner_id.is_not_distinct_from(owner))
             .and(thresholds::server_id.is_not_distinct_from(server)),

@@ -99,6 +99,6 @@ impl Overrides {
 
     /// Which of an owner's servers have thresholds of that kind to themselves.
     pub fn of_servers(&self, owner: &Owner, kind: &RuleKind) -> Option<&OfServers> {
-        self.servers.get(&(owner.id, kind.name.to_owned()))
+        self.servers.get(&(owner.id, kind.name.clone()))
     }
 }

@@ -6,7 +6,7 @@ use crate::catalogue::{Direction, RuleKind};
 use crate::prometheus::values::Course;
 use crate::store::alerts::Alert;
 use crate::web::chart::{Like, Line, round_up};
-use crate::web::{Look, amount, lasted, rule_title};
+use crate::web::{Look, amount, lasted};
 
 /// The longest time that is shown.
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -49,7 +49,7 @@ pub(super) fn draw(
     let words = words(kind, threshold, course);
     let top = top(kind, limit, &course.points);
     let line = Line {
-        title: &format!("{}: {words}", rule_title(&alert.rule)),
+        title: &format!("{}: {words}", kind.title),
         from: seconds(course.from),
         to: seconds(course.to),
         step: course.step as f64,
@@ -69,9 +69,9 @@ pub(super) fn draw(
             Direction::Zero => "up".into(),
             Direction::NonZero => "yes".into(),
             _ if course.points.iter().any(|(_, value)| *value > top) => {
-                format!("{} or more", amount(top, kind.unit))
+                format!("{} or more", amount(top, &kind.unit))
             }
-            _ => amount(top, kind.unit),
+            _ => amount(top, &kind.unit),
         },
         ends: [time(course.from), time(course.to)],
     }
@@ -105,13 +105,13 @@ fn words(kind: &RuleKind, threshold: Threshold, course: &Course) -> String {
                 so => format!("It was so for about {}.", lasted(so)),
             };
         }
-        Direction::Above => format!("Highest {}", amount(values().fold(f64::MIN, f64::max), kind.unit)),
-        Direction::Below => format!("Lowest {}", amount(values().fold(f64::MAX, f64::min), kind.unit)),
+        Direction::Above => format!("Highest {}", amount(values().fold(f64::MIN, f64::max), &kind.unit)),
+        Direction::Below => format!("Lowest {}", amount(values().fold(f64::MAX, f64::min), &kind.unit)),
     };
     match threshold {
-        Threshold::Fired(value) => format!("{extreme}, threshold {}.", amount(value, kind.unit)),
+        Threshold::Fired(value) => format!("{extreme}, threshold {}.", amount(value, &kind.unit)),
         Threshold::Now(value) => {
-            format!("{extreme}, threshold {} as it is set now.", amount(value, kind.unit))
+            format!("{extreme}, threshold {} as it is set now.", amount(value, &kind.unit))
         }
         Threshold::Off => format!("{extreme}. The threshold is off now."),
     }

@@ -15,6 +15,7 @@ use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::face::Query;
 use crate::store::alerts::figures as counts;
+use crate::store::kinds;
 use crate::web::chart::{Bar, Bars, FLAPS};
 use crate::web::{Frame, Link, Look, number, rule_title};
 
@@ -93,6 +94,7 @@ pub async fn figures(
     let mut db = app.db(&user).await?;
     let (scope, filter, now) = (user.scope(), wanted.filter(&look.zone), Timestamp::now());
     let selects = Selects::of(&mut db, &user, &wanted).await?;
+    let kinds = kinds::catalogue(&mut db).await?;
     let (starts, to, hours) = times(&wanted, &look.zone, now)?;
     let from = starts.first().copied().unwrap_or(to);
     let counted = counts::figures(&mut db, &scope, &filter, from, to).await?;
@@ -133,12 +135,14 @@ pub async fn figures(
         noisy_rules: counted
             .rules
             .iter()
-            .map(|(rule, n)| noisy(Link { href: wanted.narrowed("rule", rule), text: rule_title(rule) }, *n))
+            .map(|(rule, n)| {
+                noisy(Link { href: wanted.narrowed("rule", rule), text: rule_title(&kinds, rule) }, *n)
+            })
             .collect(),
         flapping: flapping
             .into_iter()
             .map(|one| Noisy {
-                what: Link { href: format!("/alerts/{}", one.id), text: rule_title(&one.rule) },
+                what: Link { href: format!("/alerts/{}", one.id), text: rule_title(&kinds, &one.rule) },
                 under: one.instance,
                 count: number(one.n),
             })

@@ -5,11 +5,11 @@ use serde::Deserialize;
 
 use super::day;
 use crate::auth::User;
-use crate::catalogue;
+use crate::catalogue::Catalogue;
 use crate::error::Result;
 use crate::page::At;
 use crate::store::alerts::{Filter, State, Whose};
-use crate::store::{Db, owners, servers};
+use crate::store::{Db, kinds, owners, servers};
 use crate::web::{Choice, choices, named_choices, rule_title};
 
 /// The filters as they stand in the URL.
@@ -136,7 +136,7 @@ impl Filters {
     }
 
     /// In words, which name no owner and no server: they may no longer be this person's to see.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn words(&self, kinds: &Catalogue) -> String {
         let said = |options: &[(&str, &str)], value: &str| {
             let found = options.iter().find(|(option, _)| *option == value && !value.is_empty());
             found.map(|(_, label)| (*label).to_owned())
@@ -151,7 +151,7 @@ impl Filters {
             (!self.q.is_empty()).then(|| format!("“{}”", self.q)),
             said(STATES, &self.state),
             said(SEVERITIES, &self.severity),
-            (!self.rule.is_empty()).then(|| rule_title(&self.rule)),
+            (!self.rule.is_empty()).then(|| rule_title(kinds, &self.rule)),
             match self.owner.as_str() {
                 "" => None,
                 "unassigned" => Some("Unassigned".into()),
@@ -202,9 +202,10 @@ impl Selects {
             None => None,
             Some(id) => Some(servers::find(db, &scope, id).await?),
         };
-        let rules = catalogue::KINDS.iter().map(|kind| (kind.name.to_owned(), kind.title.to_owned()));
-        let other = (!filters.rule.is_empty() && catalogue::kind(&filters.rule).is_none())
-            .then(|| (filters.rule.clone(), filters.rule.clone()));
+        let kinds = kinds::catalogue(db).await?;
+        let rules = kinds.iter().map(|kind| (kind.name.clone(), kind.title.clone()));
+        let other = (!filters.rule.is_empty() && kinds.kind(&filters.rule).is_none())
+            .then(|| (filters.rule.clone(), kinds.title(&filters.rule).to_owned()));
         let mut owners = Vec::new();
         if user.sees_several() {
             owners = named_choices(Some("Every owner"), owners::choices(db, &scope).await?, &filters.owner);

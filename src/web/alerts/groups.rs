@@ -5,9 +5,10 @@ use jiff::{Timestamp, ToSpan};
 
 use super::Filters;
 use crate::auth::User;
+use crate::catalogue::Catalogue;
 use crate::error::Result;
-use crate::store::Db;
 use crate::store::alerts::{self, By, Group, Name};
+use crate::store::{Db, kinds};
 use crate::web::{Link, When, number, rule_title};
 
 /// How far back is looked where no day is given.
@@ -64,15 +65,26 @@ impl GroupsTable {
             notes.push(format!("Only the {} with most are shown.", alerts::MOST_GROUPS));
         }
         let several = user.sees_several();
-        let rows = found.groups.into_iter().map(|group| row(group, by, &filters, several, zone)).collect();
+        let kinds = kinds::catalogue(db).await?;
+        let row = |group| row(group, by, &filters, several, zone, &kinds);
+        let rows = found.groups.into_iter().map(row).collect();
         Ok(Some(Self { what, rows, note: notes.join(" ") }))
     }
 }
 
-fn row(group: Group, by: By, filters: &Filters, several: bool, zone: &TimeZone) -> GroupRow {
+fn row(
+    group: Group,
+    by: By,
+    filters: &Filters,
+    several: bool,
+    zone: &TimeZone,
+    kinds: &Catalogue,
+) -> GroupRow {
     let name = match (by, &group.server) {
         (By::Rule, _) if group.rule.is_empty() => Link { href: String::new(), text: "Without a name".into() },
-        (By::Rule, _) => Link { href: filters.narrowed("rule", &group.rule), text: rule_title(&group.rule) },
+        (By::Rule, _) => {
+            Link { href: filters.narrowed("rule", &group.rule), text: rule_title(kinds, &group.rule) }
+        }
         (By::Server, Some(Name { id, name, removed: false })) => {
             Link { href: filters.narrowed("server", &id.to_string()), text: name.clone() }
         }

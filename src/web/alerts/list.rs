@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::face::Query;
 use crate::page::SIZE;
 use crate::store::alerts::{Count, figures};
-use crate::store::{alerts, quarantine};
+use crate::store::{alerts, kinds, quarantine};
 use crate::web::chart::FLAPS;
 use crate::web::{AlertRow, Frame, Look, Pager, When, counted, number};
 
@@ -76,7 +76,7 @@ pub async fn list(
         None => alerts::list(&mut db, &scope, &filter, &filters.at()).await?,
     };
     let flapping = figures::flapping_among(&mut db, &scope, &found.items, FLAPS).await?;
-    let rows = AlertRow::marked(&found.items, &flapping, &look.zone);
+    let rows = AlertRow::marked(&found.items, &flapping, &look.zone, &kinds::catalogue(&mut db).await?);
     let (page_query, live_query) = filters.of_page();
     let whole = found.prev.is_none() && found.next.is_none();
     let items = i64::try_from(found.items.len()).unwrap_or_default();

@@ -24,7 +24,7 @@ use crate::auth::{self, User};
 use crate::error::{Error, Result};
 use crate::face::Query;
 use crate::live::Seat;
-use crate::store::alerts;
+use crate::store::{alerts, kinds};
 use crate::web::{AlertRow, Look, MOST_FIRING};
 
 /// What comes within it is told at once.
@@ -128,7 +128,10 @@ impl Watch {
         let (scope, filter) = (self.user.scope(), self.filters.filter(&self.look.zone));
         let found = alerts::list(&mut db, &scope, &filter, &self.filters.at()).await?;
         let firing = alerts::open_count(&mut db, &scope, MOST_FIRING).await?;
-        let seen = digest(&AlertRow::all(&found.page.items, &self.look.zone), firing);
+        let seen = digest(
+            &AlertRow::all(&found.page.items, &self.look.zone, &kinds::catalogue(&mut db).await?),
+            firing,
+        );
         Ok((seen != self.seen).then_some(seen))
     }
 }

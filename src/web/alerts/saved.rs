@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::auth::User;
 use crate::error::{Error, Fields, Result};
 use crate::face::{Form, Path, Query};
-use crate::store::Db;
 use crate::store::saved_filters::{self, LONGEST_NAME, NewName, SavedFilter};
+use crate::store::{Db, kinds};
 use crate::web::{Field, Flash, Frame, Look, go};
 
 /// The page where they are kept.
@@ -96,7 +96,10 @@ impl SavedPage {
         filters: &Filters,
         typed: Option<Typed<'_>>,
     ) -> Result<Self> {
-        let saved = saved_filters::of(&mut app.door().await?, user.id()).await?;
+        let (saved, kinds) = {
+            let mut door = app.door().await?;
+            (saved_filters::of(&mut door, user.id()).await?, kinds::catalogue(&mut door).await?)
+        };
         let field = |of: Option<i64>, now: &str| match &typed {
             Some(typed) if typed.of == of => Field::new(typed.name, typed.fields, "name"),
             _ => Field { value: now.to_owned(), error: None },
@@ -105,7 +108,7 @@ impl SavedPage {
             .into_iter()
             .map(|saved| Row {
                 id: saved.id,
-                words: Filters::read(&saved.query).words(),
+                words: Filters::read(&saved.query).words(&kinds),
                 href: format!("/alerts?{}", saved.query),
                 typed: field(Some(saved.id), &saved.name),
                 name: saved.name,
@@ -113,7 +116,7 @@ impl SavedPage {
             .collect();
         let wanted = !filters.saved().is_empty() || typed.as_ref().is_some_and(|typed| typed.of.is_none());
         let new = wanted.then(|| New {
-            words: filters.words(),
+            words: filters.words(&kinds),
             fields: filters
                 .saved_pairs()
                 .filter(|(_, value)| !value.is_empty())

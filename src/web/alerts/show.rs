@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::face::Path;
 use crate::store::mismatches::{self, Mismatch};
 use crate::store::reconcile::{self, Reconciliation};
-use crate::store::{Db, alerts};
+use crate::store::{Db, alerts, kinds};
 use crate::web::chart::{Strip, flaps};
 use crate::web::{AlertRow, Field, Frame, Look, Pair, When, lasted, pairs};
 
@@ -85,6 +85,7 @@ pub(super) async fn page(
     let before = before(db, user, &named.alert, look).await?;
     let notes = alerts::notes(db, &scope, &named).await?;
     let timeline = timeline(db, user, &named, &notes, look).await?;
+    let kinds = kinds::catalogue(db).await?;
     let alert = &named.alert;
     let (mut compared, mut mismatch) = (None, None);
     if let Some(all) = user.all() {
@@ -95,7 +96,7 @@ pub(super) async fn page(
         frame: look.frame(db, user, session).await?,
         handling: Handling::of(user, look, &named, notes, note),
         show_owner: user.sees_several(),
-        row: AlertRow::new(&named, &look.zone),
+        row: AlertRow::new(&named, &look.zone, &kinds),
         rule_key: alert.rule.clone(),
         description: alert
             .annotations
@@ -114,7 +115,7 @@ pub(super) async fn page(
         generator: alert.generator_url.clone().filter(|_| user.is_admin()),
         labels: pairs(&alert.labels, &[]),
         annotations: pairs(&alert.annotations, &["summary", "description"]),
-        episodes: AlertRow::all(siblings.get(..LISTED).unwrap_or(&siblings), &look.zone),
+        episodes: AlertRow::all(siblings.get(..LISTED).unwrap_or(&siblings), &look.zone, &kinds),
         timeline,
         strip: strip(alert, &siblings),
         flaps: flaps(&starts(alert, &siblings)),

@@ -2,6 +2,7 @@
 //! alert's page takes its part of: Prometheus may be slow or away.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
@@ -12,14 +13,14 @@ use tower_sessions::Session;
 use super::drawn::{Drawn, LONGEST, Threshold, draw};
 use crate::app::App;
 use crate::auth::User;
-use crate::catalogue::{self, RuleKind};
+use crate::catalogue::{Catalogue, RuleKind};
 use crate::error::{Error, Result};
 use crate::face::Path;
 use crate::prometheus::rules::fired_at;
 use crate::store::alerts::{self, Alert};
 use crate::store::scope::Scope;
 use crate::store::thresholds::{self, Place};
-use crate::store::{Db, owners, servers};
+use crate::store::{Db, kinds, owners, servers};
 use crate::web::{Frame, Look, rule_title};
 
 /// What is shown before the beginning and after the end, at the least and at the most.
@@ -49,19 +50,20 @@ pub async fn value(
     let mut db = app.db(&user).await?;
     let scope = user.scope();
     let alert = alerts::find(&mut db, &scope, id).await?.alert;
-    let whose = whose(&mut db, &scope, &alert).await?;
+    let kinds = kinds::catalogue(&mut db).await?;
+    let whose = whose(&mut db, &scope, &alert, &kinds).await?;
     let frame = look.frame(&mut db, &user, &session).await?;
     // Prometheus takes its time; no connection waits for it
     drop(db);
     let drawn = match whose {
-        Ok((kind, threshold)) => ask(&app, &user, &look, &alert, kind, threshold).await,
+        Ok((kind, threshold)) => ask(&app, &user, &look, &alert, &kind, threshold).await,
         Err(why) => Err(why.to_owned()),
     };
     let (drawn, why) = match drawn {
         Ok(drawn) => (Some(drawn), String::new()),
         Err(why) => (None, why),
     };
-    let (rule, open) = (rule_title(&alert.rule), alert.ended_at.is_none());
+    let (rule, open) = (rule_title(&kinds, &alert.rule), alert.ended_at.is_none());
     let page = ValuePage { frame, id, rule, open, drawn, why };
     look.show(&page, |page| page.as_value().render())
 }
@@ -71,8 +73,9 @@ async fn whose(
     db: &mut Db,
     scope: &Scope,
     alert: &Alert,
-) -> Result<std::result::Result<(&'static RuleKind, Threshold), &'static str>> {
-    let Some(kind) = catalogue::kind(&alert.rule) else {
+    kinds: &Catalogue,
+) -> Result<std::result::Result<(Arc<RuleKind>, Threshold), &'static str>> {
+    let Some(kind) = kinds.kind(&alert.rule).cloned() else {
         return Ok(Err("This alert is of a rule that prommgr does not write, so its values are not known."));
     };
     let owner = match alert.owner_id {
@@ -88,7 +91,7 @@ async fn whose(
             Err(error) => return Err(error),
         },
     };
-    if let Some(value) = said(alert, kind) {
+    if let Some(value) = said(alert, &kind) {
         return Ok(Ok((kind, Threshold::Fired(value))));
     }
     let server = match alert.server_id {
@@ -128,7 +131,7 @@ async fn ask(
     user: &User,
     look: &Look,
     alert: &Alert,
-    kind: &'static RuleKind,
+    kind: &RuleKind,
     threshold: Threshold,
 ) -> std::result::Result<Drawn, String> {
     let now = Timestamp::now();

@@ -8,7 +8,7 @@ use crate::store::audit::{Entry, kind};
 use crate::store::thresholds::format_duration;
 
 /// What was done; `{}` is what the object was called, where it is not who did it.
-pub const ACTIONS: [(&str, &str); 51] = [
+pub const ACTIONS: [(&str, &str); 56] = [
     ("alert.acknowledged", "Acknowledged {}"),
     ("alert.note_added", "Wrote a note at {}"),
     ("alert.note_removed", "Took a note away from {}"),
@@ -29,6 +29,11 @@ pub const ACTIONS: [(&str, &str); 51] = [
     ("publication.begun", "Published revision {}"),
     ("quarantine.removed", "Deleted what was not understood: {}"),
     ("quarantine.replayed", "Read again what was not understood: {}"),
+    ("rule_kind.added", "Added the rule kind {}"),
+    ("rule_kind.changed", "Changed the rule kind {}"),
+    ("rule_kind.removed", "Deleted the rule kind {}"),
+    ("rule_kind.restored", "Brought the rule kind {} back"),
+    ("rule_kind.retired", "Retired the rule kind {}"),
     ("second_factor.blocked", "Blocked {} after too many wrong codes"),
     ("second_factor.codes_renewed", "Made new recovery codes for {}"),
     ("second_factor.disabled", "Switched off the second factor of {}"),
@@ -85,7 +90,7 @@ const fn group(
 pub const GROUPS: [Group; 9] = [
     group("alerts", "Alerts", true, &["alert"]),
     group("servers", "Servers", true, &["server"]),
-    group("thresholds", "Thresholds", true, &["threshold"]),
+    group("thresholds", "Thresholds", true, &["threshold", "rule_kind"]),
     group("owners", "Owners", true, &["owner"]),
     group("people", "Users and members", true, &["user", "member", "membership", "invitation"]),
     group("sessions", "Logins", false, &["session", "second_factor", "identity"]),

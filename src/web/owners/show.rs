@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::face::Path;
 use crate::store::alerts::{self, figures};
 use crate::store::users::members::{self, Member};
-use crate::store::{health, owners, servers, thresholds};
+use crate::store::{health, kinds, owners, servers, thresholds};
 use crate::web::chart::FLAPS;
 use crate::web::{AlertRow, Frame, Look, ServerCounts, When};
 
@@ -55,6 +55,7 @@ pub async fn show(
     let owner = owners::find(&mut db, &scope, id).await?;
     let fresh = health::fresh(&mut db).await?;
     let counts = servers::counts(&mut db, &scope, Some(&owner)).await?;
+    let kinds = kinds::catalogue(&mut db).await?;
     let open = alerts::worst(&mut db, &scope, Some(&owner), None, OPEN).await?;
     let last = alerts::newest_closed(&mut db, &scope, Some(&owner), None, LAST).await?;
     let flapping = figures::flapping_among(&mut db, &scope, open.iter().chain(&last), FLAPS).await?;
@@ -63,8 +64,8 @@ pub async fn show(
         may_edit: user.is_admin(),
         may_add: user.manages(owner.id),
         counts: ServerCounts::new(counts, fresh),
-        open: AlertRow::marked(&open, &flapping, &look.zone),
-        last: AlertRow::marked(&last, &flapping, &look.zone),
+        open: AlertRow::marked(&open, &flapping, &look.zone, &kinds),
+        last: AlertRow::marked(&last, &flapping, &look.zone, &kinds),
         own_thresholds: thresholds::count_own(&mut db, &owner).await?,
         managed: members.iter().any(Member::manages),
         members,

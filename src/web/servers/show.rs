@@ -15,7 +15,7 @@ use crate::face::Path;
 use crate::store::alerts::{self, Named, figures};
 use crate::store::owners;
 use crate::store::servers::{self, OpenAlerts, Server};
-use crate::store::{health, publications};
+use crate::store::{health, kinds, publications};
 use crate::web::chart::{FLAPS, Strip};
 use crate::web::owners::{LAST, OPEN};
 use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
@@ -59,6 +59,7 @@ pub async fn show(
     let scope = user.scope();
     let server = servers::find(&mut db, &scope, id).await?;
     let owner = owners::find(&mut db, &scope, server.owner_id).await?;
+    let kinds = kinds::catalogue(&mut db).await?;
     let open = alerts::worst(&mut db, &scope, None, Some(&server), OPEN).await?;
     let last = alerts::newest_closed(&mut db, &scope, None, Some(&server), LAST).await?;
     let flapping = figures::flapping_among(&mut db, &scope, open.iter().chain(&last), FLAPS).await?;
@@ -89,8 +90,8 @@ pub async fn show(
             fired.get(&server.id).map_or(&[], Vec::as_slice),
             now,
         ),
-        open: AlertRow::marked(&open, &flapping, &look.zone),
-        last: AlertRow::marked(&last, &flapping, &look.zone),
+        open: AlertRow::marked(&open, &flapping, &look.zone, &kinds),
+        last: AlertRow::marked(&last, &flapping, &look.zone, &kinds),
         thresholds,
         owner: Link { href: format!("/owners/{}", owner.id), text: owner.name },
         name: server.name,

@@ -27,7 +27,7 @@ pub(super) struct Thresholds {
     pub set: Option<String>,
     pub rows: Vec<Row>,
     /// The titles of kinds that are off and that nobody set.
-    pub off: Vec<&'static str>,
+    pub off: Vec<String>,
     /// Prometheus was asked.
     pub asked: bool,
     /// Why there are no values.
@@ -36,7 +36,7 @@ pub(super) struct Thresholds {
 
 /// What applies after the layers.
 pub(super) struct Row {
-    pub rule: &'static str,
+    pub rule: String,
     pub severity: &'static str,
     pub value: String,
     pub hold: String,
@@ -79,7 +79,7 @@ pub async fn thresholds(
     let frame = look.frame(&mut db, &user, &session).await?;
     // Prometheus takes its time; no connection waits for it
     drop(db);
-    let mut kinds: Vec<&RuleKind> = effective.iter().map(|one| one.kind).collect();
+    let mut kinds: Vec<&RuleKind> = effective.iter().map(|one| &*one.kind).collect();
     kinds.dedup();
     let (now, why) = match app.values().now(&kinds, &owner.external_id, &server.external_id).await {
         Ok(Some(now)) if now.is_empty() => (None, "Prometheus has nothing of this server now.".into()),
@@ -120,7 +120,7 @@ impl Thresholds {
             name: server.name.clone(),
             set: user.manages(server.owner_id).then(|| path(Some(owner.id), Some(server.id))),
             rows: effective.iter().filter(shown).map(|one| row(one, owner, server, now, look)).collect(),
-            off: off.filter_map(|of_kind| Some(of_kind.first()?.kind.title)).collect(),
+            off: off.filter_map(|of_kind| Some(of_kind.first()?.kind.title.clone())).collect(),
             asked: false,
             why: String::new(),
         }
@@ -133,10 +133,10 @@ fn row(one: &Effective, owner: &Owner, server: &Server, now: Option<&Now>, look:
         Layer::Owner => path(Some(owner.id), None),
         Layer::Server => path(Some(owner.id), Some(server.id)),
     };
-    let kind = one.kind;
+    let kind = &*one.kind;
     let said = now.map(|now| said(one, now)).unwrap_or_default();
     Row {
-        rule: kind.title,
+        rule: kind.title.clone(),
         severity: one.severity.as_str(),
         value: limit_in_words(kind, one.setting),
         hold: format_duration(one.setting.hold),
@@ -164,7 +164,7 @@ struct Said {
 }
 
 fn said(one: &Effective, now: &Now) -> Said {
-    let kind = one.kind;
+    let kind = &*one.kind;
     if now.is_blind(kind) {
         let first = kind.needed().next().unwrap_or_default();
         return Said { blind: format!("It can never fire: the server gives no {first}."), ..Said::default() };

@@ -9,10 +9,11 @@ use tower_sessions::Session;
 use super::path;
 use crate::app::App;
 use crate::auth::User;
-use crate::catalogue::{KINDS, RuleKind, Severity};
+use crate::catalogue::{RuleKind, Severity};
 use crate::error::Result;
 use crate::face::Query;
 use crate::page::At;
+use crate::store::kinds;
 use crate::store::owners::{self, Filter, Owner};
 use crate::store::thresholds::{self, Overrides, in_words};
 use crate::web::{Choice, Frame, Link, Look, Pager, all_of, choices};
@@ -32,7 +33,7 @@ struct MatrixPage {
 }
 
 struct Column {
-    title: &'static str,
+    title: String,
     /// What holds for everybody.
     default: String,
 }
@@ -46,7 +47,7 @@ struct MatrixRow {
 
 /// What an owner has of a kind that differs from the default.
 struct Cell {
-    title: &'static str,
+    title: String,
     /// Of the owner itself: severity and threshold.
     own: Vec<(&'static str, String)>,
     /// Where that is set.
@@ -86,9 +87,9 @@ pub async fn matrix(
     let filter = Filter { q: wanted.q.clone(), differs: !all, ..Filter::default() };
     let found = owners::list(&mut db, &user.scope(), &filter, &wanted.at).await?;
     let overrides = thresholds::overrides(&mut db, &found.items).await?;
-    let differs =
-        |kind: &'static RuleKind| found.items.iter().any(|owner| !cell(kind, owner, &overrides).is_empty());
-    let kinds: Vec<_> = KINDS.iter().filter(|kind| differs(kind)).collect();
+    let differs = |kind: &RuleKind| found.items.iter().any(|owner| !cell(kind, owner, &overrides).is_empty());
+    let catalogue = kinds::catalogue(&mut db).await?;
+    let kinds: Vec<_> = catalogue.iter().filter(|kind| differs(kind)).collect();
     let row = |owner: &Owner| MatrixRow {
         owner: Link { href: path(Some(owner.id), None), text: owner.name.clone() },
         external_id: owner.external_id.clone(),
@@ -112,16 +113,16 @@ pub async fn matrix(
     look.show(&page, |page| page.as_rows().render())
 }
 
-fn column(kind: &'static RuleKind, overrides: &Overrides) -> Column {
+fn column(kind: &RuleKind, overrides: &Overrides) -> Column {
     let on = Severity::ALL.into_iter().filter_map(|severity| {
         let setting = overrides.default(kind, severity);
         setting.enabled.then(|| format!("{severity} {}", in_words(kind, setting)))
     });
     let default = on.collect::<Vec<_>>().join(", ");
-    Column { title: kind.title, default: if default.is_empty() { "off".into() } else { default } }
+    Column { title: kind.title.clone(), default: if default.is_empty() { "off".into() } else { default } }
 }
 
-fn cell(kind: &'static RuleKind, owner: &Owner, overrides: &Overrides) -> Cell {
+fn cell(kind: &RuleKind, owner: &Owner, overrides: &Overrides) -> Cell {
     let own = Severity::ALL.into_iter().filter_map(|severity| {
         let setting = overrides.of(owner, kind, severity)?;
         Some((severity.as_str(), in_words(kind, setting)))
@@ -130,7 +131,7 @@ fn cell(kind: &'static RuleKind, owner: &Owner, overrides: &Overrides) -> Cell {
     let named = i64::try_from(servers.first.len()).unwrap_or_default();
     let link = |(id, name): (i64, String)| Link { href: path(Some(owner.id), Some(id)), text: name };
     Cell {
-        title: kind.title,
+        title: kind.title.clone(),
         own: own.collect(),
         href: path(Some(owner.id), None),
         more: servers.count - named,

@@ -18,12 +18,12 @@ use crate::auth::User;
 use crate::catalogue::{RuleKind, Severity};
 use crate::error::{Error, Result};
 use crate::face::{Form, Query};
-use crate::store::Db;
 use crate::store::changes::Actor;
 use crate::store::owners::{self, Owner};
 use crate::store::scope::{All, Writable};
 use crate::store::servers::{self, Server};
 use crate::store::thresholds::{self, Layer, NewThreshold, Place, ThresholdInput};
+use crate::store::{Db, kinds};
 
 /// Whose thresholds are asked for.
 #[derive(Default, Deserialize)]
@@ -165,7 +165,7 @@ impl Target {
         }
     }
 
-    async fn reset(&self, db: &mut Db, which: (&'static RuleKind, Severity), by: &Actor) -> Result<()> {
+    async fn reset(&self, db: &mut Db, which: (&RuleKind, Severity), by: &Actor) -> Result<()> {
         match self {
             Self::Default(all) => thresholds::reset_default(db, *all, which, by).await,
             Self::Owner(owner) => owner.reset_threshold(db, which, by).await,
@@ -195,11 +195,13 @@ pub async fn set(
 ) -> Result<Response> {
     let mut db = app.db(&user).await?;
     let target = Target::find(&mut db, &user, &typed).await?;
-    typed.threshold.which()?;
-    match typed.threshold.check() {
+    let kinds = kinds::catalogue(&mut db).await?;
+    typed.threshold.which(&kinds)?;
+    match typed.threshold.check(&kinds) {
         Ok(new) => {
+            let done = new.in_words(target.whose());
             target.set(&mut db, new, &user.actor()).await?;
-            go(&session, &target.path(), Flash::done(new.in_words(target.whose()))).await
+            go(&session, &target.path(), Flash::done(done)).await
         }
         Err(Error::Invalid(fields)) => {
             let chosen = target.into_chosen(&mut db, &user).await?;
@@ -220,8 +222,8 @@ pub async fn reset(
 ) -> Result<Response> {
     let mut db = app.db(&user).await?;
     let target = Target::find(&mut db, &user, &typed).await?;
-    let (kind, severity) = typed.threshold.which()?;
-    target.reset(&mut db, (kind, severity), &user.actor()).await?;
+    let (kind, severity) = typed.threshold.which(&kinds::catalogue(&mut db).await?)?;
+    target.reset(&mut db, (&kind, severity), &user.actor()).await?;
     let text = format!("{} ({severity}) for {}: inherited again", kind.title, target.whose());
     go(&session, &target.path(), Flash::done(text)).await
 }

@@ -32,10 +32,10 @@ pub(super) struct ThresholdsPage {
 }
 
 struct KindRow {
-    rule: &'static str,
-    title: &'static str,
-    description: &'static str,
-    unit: &'static str,
+    rule: String,
+    title: String,
+    description: String,
+    unit: String,
     direction: &'static str,
     has_value: bool,
     rows: Vec<ThresholdRow>,
@@ -108,12 +108,12 @@ async fn server_choices(db: &mut Db, owner: Option<&Owner>, chosen: Option<&Serv
 fn kinds(effective: &[Effective], chosen: &Chosen, refused: Refused<'_>) -> Vec<KindRow> {
     let of_one_kind = effective.chunk_by(|one, next| one.kind.name == next.kind.name);
     let rows = of_one_kind.filter_map(|severities| {
-        let kind = severities.first()?.kind;
+        let kind = &severities.first()?.kind;
         Some(KindRow {
-            rule: kind.name,
-            title: kind.title,
-            description: kind.description,
-            unit: kind.unit,
+            rule: kind.name.clone(),
+            title: kind.title.clone(),
+            description: kind.description.clone(),
+            unit: kind.unit.clone(),
             direction: kind.direction.word(),
             has_value: kind.bounds.is_some(),
             rows: severities.iter().map(|one| row(one, chosen, refused)).collect(),
@@ -135,7 +135,7 @@ fn row(one: &Effective, chosen: &Chosen, refused: Refused<'_>) -> ThresholdRow {
         enabled: one.setting.enabled,
         source: source(one.layer, owner),
         own,
-        inherited: if own { in_words(one.kind, one.inherited) } else { String::new() },
+        inherited: if own { in_words(&one.kind, one.inherited) } else { String::new() },
         saved: false,
     };
     match refused {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Link, State, When, lasted, text};
-use crate::catalogue;
+use crate::catalogue::Catalogue;
 use crate::store::alerts::{Name, Named};
 
 /// An alert in any list.
@@ -33,7 +33,7 @@ pub struct AlertRow {
 
 impl AlertRow {
     /// An alert as somebody in that zone reads it.
-    pub fn new(named: &Named, zone: &TimeZone) -> Self {
+    pub fn new(named: &Named, zone: &TimeZone, kinds: &Catalogue) -> Self {
         let alert = &named.alert;
         let open = alert.ended_at.is_none();
         let link = |name: &Name, room: &str| Link {
@@ -58,7 +58,7 @@ impl AlertRow {
             known: open && named.acknowledged.is_some(),
             flapping: false,
             severity: alert.severity.clone(),
-            rule: rule_title(&alert.rule),
+            rule: rule_title(kinds, &alert.rule),
             summary: alert.annotations.get("summary").map(text).unwrap_or_default(),
             server: named.server.as_ref().map(|server| link(server, "servers")),
             instance: alert.instance.clone(),
@@ -69,14 +69,15 @@ impl AlertRow {
     }
 
     /// Several, of which these flap.
-    pub fn marked(named: &[Named], flapping: &HashSet<i64>, zone: &TimeZone) -> Vec<Self> {
-        let row = |one: &Named| Self { flapping: flapping.contains(&one.alert.id), ..Self::new(one, zone) };
+    pub fn marked(named: &[Named], flapping: &HashSet<i64>, zone: &TimeZone, kinds: &Catalogue) -> Vec<Self> {
+        let row =
+            |one: &Named| Self { flapping: flapping.contains(&one.alert.id), ..Self::new(one, zone, kinds) };
         named.iter().map(row).collect()
     }
 
     /// Several.
-    pub fn all(named: &[Named], zone: &TimeZone) -> Vec<Self> {
-        named.iter().map(|one| Self::new(one, zone)).collect()
+    pub fn all(named: &[Named], zone: &TimeZone, kinds: &Catalogue) -> Vec<Self> {
+        named.iter().map(|one| Self::new(one, zone, kinds)).collect()
     }
 }
 
@@ -90,10 +91,6 @@ pub fn quiet_word(why: Option<&str>) -> &'static str {
 }
 
 /// The title of a rule kind, or the alert's name where it is none of ours.
-pub fn rule_title(rule: &str) -> String {
-    match catalogue::kind(rule) {
-        Some(kind) => kind.title.to_owned(),
-        None if rule.is_empty() => "Alert without a name".to_owned(),
-        None => rule.to_owned(),
-    }
+pub fn rule_title(kinds: &Catalogue, rule: &str) -> String {
+    if rule.is_empty() { "Alert without a name".into() } else { kinds.title(rule).to_owned() }
 }
