@@ -46,6 +46,9 @@ struct Inner {
     silence: Arc<RwLock<()>>,
 }
 
+/// A series: its name, a label and its value.
+pub type Given<'a> = (&'a str, Option<(&'a str, &'a str)>, f64);
+
 /// A range query as it came.
 pub type Asked = BTreeMap<String, String>;
 
@@ -100,7 +103,7 @@ impl Prometheus {
     }
 
     /// Has it give these series of whatever server one asks for: name, a label, value.
-    pub fn gives(&self, series: &[(&str, Option<(&str, &str)>, f64)]) {
+    pub fn gives(&self, series: &[Given<'_>]) {
         let series = series.iter().map(|(name, label, value)| {
             let mut labels = BTreeMap::from([("__name__", *name)]);
             labels.extend(*label);
