@@ -189,6 +189,9 @@ async fn preview(app: &App) -> Result<()> {
             println!("… the rest is not shown");
         }
     }
+    if preview.differ > preview.files.len() {
+        println!("\n… and {} more files", preview.differ - preview.files.len());
+    }
     if preview.files.is_empty() {
         println!("Nothing would change.");
     }

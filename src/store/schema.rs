@@ -114,6 +114,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         removed_at -> Nullable<Timestamptz>,
         history_days -> Nullable<Int4>,
+        changes -> Int8,
     }
 }
 
@@ -173,6 +174,18 @@ diesel::table! {
         servers -> Int4,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        recipe -> Text,
+        files -> Int4,
+        kept -> Bool,
+    }
+}
+
+diesel::table! {
+    files_in_force (path) {
+        path -> Text,
+        sha256 -> Bytea,
+        changes -> Nullable<Int8>,
+        servers -> Int4,
     }
 }
 
@@ -189,6 +202,7 @@ diesel::table! {
         path -> Text,
         sha256 -> Bytea,
         change -> Text,
+        before -> Nullable<Bytea>,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::prometheus::diff::{self, FileDiff};
 use crate::store::publications::{self, Answer, Publication};
 
 /// Files whose difference a page shows.
-const MOST_FILES: usize = 100;
+const MOST_FILES: i64 = 100;
 
 #[derive(Template)]
 #[template(path = "publications/list.html", blocks = ["rows"])]
@@ -35,6 +35,8 @@ struct Pending {
     summary: Vec<String>,
     revision: String,
     files: Vec<FileDiff>,
+    /// Files that differ, too, and are not shown.
+    more: usize,
 }
 
 struct PublicationRow {
@@ -86,16 +88,19 @@ fn pending(preview: Preview) -> Option<Pending> {
             0,
             format!(
                 "The first publication: the built-in rules and {}",
-                counted(preview.servers.try_into().unwrap_or_default(), "server")
+                counted(preview.servers.into(), "server")
             ),
         );
     }
     if preview.files.is_empty() {
         summary.push("Together these changes leave every file as it is".into());
     }
-    let mut files = preview.files;
-    files.truncate(MOST_FILES);
-    Some(Pending { summary, revision: preview.revision, files })
+    Some(Pending {
+        summary,
+        revision: preview.revision,
+        more: preview.differ - preview.files.len(),
+        files: preview.files,
+    })
 }
 
 fn row(publication: &Publication, files: i64, zone: &TimeZone) -> PublicationRow {
@@ -169,6 +174,8 @@ struct PublicationPage {
     results: Vec<ResultRow>,
     files: Vec<FileDiff>,
     unchanged: i64,
+    /// Its files are still there.
+    kept: bool,
 }
 
 struct ResultRow {
@@ -189,9 +196,7 @@ pub async fn show(
     let mut db = app.db(admin.all()).await?;
     let publication = publications::find(&mut db, admin.all(), id).await?;
     let answers = publications::answers(&mut db, admin.all(), id).await?;
-    let (changed, unchanged) =
-        publications::changed_files(&mut db, admin.all(), id, MOST_FILES.try_into().unwrap_or_default())
-            .await?;
+    let (changed, all) = publications::changed_files(&mut db, admin.all(), id, MOST_FILES).await?;
     let result = |answer: Answer| ResultRow {
         state: state(&answer.state),
         took: took(answer.took_ms.into()),
@@ -214,7 +219,8 @@ pub async fn show(
             .iter()
             .map(|(path, before, after)| diff::file(path, before.as_deref(), after))
             .collect(),
-        unchanged,
+        unchanged: i64::from(publication.files) - all,
+        kept: publication.kept,
     };
     look.show(&page, |page| page.as_live().render())
 }

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::store::retention::{self, Place};
 use crate::store::scope::All;
 use crate::store::{
-    alerts, attempts, browsers, health, heartbeats, idempotency, intake, quarantine, sessions,
+    alerts, attempts, browsers, health, heartbeats, idempotency, intake, publications, quarantine, sessions,
 };
 
 /// How often Prometheus is asked which servers it reaches.
@@ -33,6 +33,8 @@ const INDEX_EVERY: Duration = Duration::from_secs(2);
 const RETAIN_EVERY: Duration = Duration::from_secs(300);
 /// Steps of deleting at a time: other jobs wait meanwhile.
 const RETAIN_STEPS: usize = 20;
+/// Publications whose files are kept.
+const KEPT_PUBLICATIONS: i64 = 200;
 /// Held by the instance that works.
 const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
 
@@ -125,7 +127,7 @@ pub async fn index(app: &App) -> Result<()> {
 }
 
 /// Makes partitions ahead, adopts alerts, forgets what is old: sessions, known browsers, attempts,
-/// heartbeats, quarantine.
+/// heartbeats, quarantine, the files of publications.
 pub async fn tidy(app: &App) -> Result<()> {
     let all = All::operator();
     let mut db = app.db(all).await?;
@@ -144,6 +146,7 @@ pub async fn tidy(app: &App) -> Result<()> {
     browsers::sweep(&mut db, all).await?;
     idempotency::sweep(&mut db, all).await?;
     app.rate().tidy();
+    publications::prune(&mut db, all, KEPT_PUBLICATIONS).await?;
     sessions::sweep(app.store()).await?;
     Ok(())
 }
