@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use prommgr::app::App;
 use prommgr::config::{Config, Settings};
+use prommgr::prometheus::Order;
 use prommgr::store::Store;
 use prommgr::store::changes::Actor;
 use prommgr::store::embedded::{self, Options};
@@ -133,11 +134,14 @@ async fn measure(url: &str, dir: &Path) {
 
 async fn publish(app: &App) -> Duration {
     let began = Instant::now();
-    let id = app.publisher().publish(All::operator(), &Actor::program("bench")).await.unwrap();
+    let published =
+        app.publisher().publish(All::operator(), &Actor::program("bench"), Order::default()).await.unwrap();
     let took = began.elapsed();
     let mut db = app.db(All::operator()).await.unwrap();
-    let publication = prommgr::store::publications::find(&mut db, All::operator(), id).await.unwrap();
+    let publication =
+        prommgr::store::publications::find(&mut db, All::operator(), published.id).await.unwrap();
     assert_eq!(publication.state, "in_force", "{}", publication.reason);
+    drop(published);
     took
 }
 
@@ -239,6 +243,10 @@ async fn prometheus(prom: PathBuf) -> String {
         Json(
             json!({"status": "success", "data": {"groups": [{"name": "prommgr", "file": "prommgr.yml", "rules": [rule]}]}}),
         )
+    }
+    /// None: the benchmark does not wait for them.
+    async fn targets() -> Json<Value> {
+        Json(json!({"status": "success", "data": {"activeTargets": []}}))
     }
     let loaded = Arc::new((prom, Mutex::default()));
     let router =

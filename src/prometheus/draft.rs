@@ -1,16 +1,18 @@
 //! What would be published: every file by its hash, and the text of what differs from what is in force.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use super::folder::Sha;
+use super::publish::{empty, sha_of};
 use super::{Files, hex, rules, targets};
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::store::Db;
-use crate::store::publications::{self, Base, Beginning, ChangedFile, Made, Scraped, Wanted};
+use crate::store::changes::Actor;
+use crate::store::publications::{self, Base, Beginning, ChangedFile, Made, PublishedOwner, Scraped, Wanted};
 use crate::store::scope::All;
 
 /// The labels' names that only we set.
@@ -35,6 +37,8 @@ pub(super) struct Draft {
     /// The rule files, all of them.
     pub rules: Files,
     pub made: Vec<Made>,
+    /// The publication whose files these are.
+    copy_of: Option<i64>,
     pub wanted: Wanted,
 }
 
@@ -54,25 +58,88 @@ impl Draft {
             db,
             all,
             |base| stale(base, &recipe),
-            |id, owner, servers| {
-                let count = i32::try_from(servers.len()).unwrap_or(i32::MAX);
-                let servers = servers.into_iter().map(|server| target(server, &owner.external_id)).collect();
-                let text = targets::file(servers, &labels.owner, &labels.server).map_err(Error::internal)?;
-                fresh.add(targets::path(id), text, Some(owner.changes), count);
-                Ok(())
-            },
+            |id, owner, servers| fresh.render(id, owner, servers, labels),
         )
         .await?;
-        fresh.empty(&wanted.base, &recipe);
-        let rules = render(&wanted, labels)?;
-        Ok(Self::new(wanted, recipe, rules, fresh))
+        Self::new(wanted, recipe, fresh, labels)
     }
 
-    fn new(wanted: Wanted, recipe: String, rules: Files, fresh: Targets) -> Self {
+    /// The files of an earlier publication. What they are made of stays as it is, and what waits goes on waiting.
+    pub(super) async fn copy(db: &mut Db, all: All, labels: &Labels, id: i64) -> Result<Self> {
+        let wanted = publications::wanted(db, all, |_| Vec::new(), |_, _, _| Ok(())).await?.without_changes();
+        let mut files = BTreeMap::new();
+        for (path, sha) in publications::state(db, all, id).await? {
+            let sha = sha.map_or_else(|| sha_of(empty(&path)), |sha| sha_of_bytes(&sha));
+            files.insert(path, sha);
+        }
+        let in_force = &wanted.base.files;
+        let differs = |path: &str, sha: &Sha| in_force.get(path).is_none_or(|old| old.sha256 != *sha);
+        let needed = |path: &str, sha: &Sha| path.starts_with("rules/") || differs(path, sha);
+        let hashes: Vec<&[u8]> =
+            files.iter().filter(|(path, sha)| needed(path, sha)).map(|(_, sha)| sha.as_slice()).collect();
+        let texts = publications::contents(db, all, &hashes).await?;
+        let (mut rules, mut changed, mut made) = (Files::new(), Files::new(), Vec::new());
+        for (path, sha) in files.iter().filter(|(path, sha)| needed(path, sha)) {
+            let text = texts.get(sha.as_slice()).cloned().unwrap_or_else(|| empty(path).to_owned());
+            if path.starts_with("targets/") {
+                let servers = targets::scraped(&text, &labels.owner, &labels.server).len();
+                let servers = i32::try_from(servers).unwrap_or(i32::MAX);
+                made.push(Made { path: path.clone(), changes: None, servers });
+            } else {
+                rules.insert(path.clone(), text.clone());
+            }
+            if differs(path, sha) {
+                changed.insert(path.clone(), text);
+            }
+        }
+        let counted: BTreeMap<&str, i32> =
+            made.iter().map(|made| (made.path.as_str(), made.servers)).collect();
+        let same = in_force.iter().filter(|(path, _)| !counted.contains_key(path.as_str()));
+        Ok(Self {
+            revision: revision(&files),
+            recipe: wanted.base.recipe.clone(),
+            servers: same.map(|(_, file)| file.servers).sum::<i32>() + counted.values().sum::<i32>(),
+            files,
+            changed: Arc::new(changed),
+            rules,
+            made,
+            copy_of: Some(id),
+            wanted,
+        })
+    }
+
+    /// Sets everything back that waits. `Conflict` where the files would not be those in force then.
+    pub(super) async fn discard(db: &mut Db, all: All, by: &Actor, labels: &Labels) -> Result<()> {
+        let recipe = targets::recipe(&labels.owner, &labels.server);
+        let fresh = Mutex::new(Targets::default());
+        let rendered = || fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |wanted: Wanted| {
+            let draft = Self::new(wanted, recipe.clone(), std::mem::take(&mut *rendered()), labels)?;
+            match draft.changed.keys().next() {
+                None => Ok(()),
+                Some(path) => Err(Error::Conflict(format!(
+                    "Not all of it can be set back: {path} would still differ from what is in force. Nothing was discarded."
+                ))),
+            }
+        };
+        publications::discard(
+            db,
+            all,
+            by,
+            |base| stale(base, &recipe),
+            |id, owner, servers| rendered().render(id, owner, servers, labels),
+            same,
+        )
+        .await
+    }
+
+    fn new(wanted: Wanted, recipe: String, mut fresh: Targets, labels: &Labels) -> Result<Self> {
+        fresh.empty(&wanted.base, &recipe);
+        let rules = render(&wanted, labels)?;
         let in_force = &wanted.base.files;
         let mut files = BTreeMap::new();
         for (path, file) in in_force.iter().filter(|(path, _)| path.starts_with("targets/")) {
-            files.insert(path.clone(), sha_of(&file.sha256));
+            files.insert(path.clone(), sha_of_bytes(&file.sha256));
         }
         let mut changed = Files::new();
         for (path, text) in fresh.texts.into_iter().chain(rules.clone()) {
@@ -86,7 +153,7 @@ impl Draft {
             fresh.made.iter().map(|made| (made.path.as_str(), made.servers)).collect();
         let kept = in_force.iter().filter(|(path, _)| !counted.contains_key(path.as_str()));
         let servers = kept.map(|(_, file)| file.servers).sum::<i32>() + counted.values().sum::<i32>();
-        Self {
+        Ok(Self {
             revision: revision(&files),
             recipe,
             servers,
@@ -94,8 +161,9 @@ impl Draft {
             changed: Arc::new(changed),
             rules,
             made: fresh.made,
+            copy_of: None,
             wanted,
-        }
+        })
     }
 
     /// What there is to note of it when it begins.
@@ -112,6 +180,7 @@ impl Draft {
             servers: self.servers,
             files: self.files.len(),
             changed: changed.collect(),
+            copy_of: self.copy_of,
         }
     }
 
@@ -129,6 +198,20 @@ impl Draft {
 }
 
 impl Targets {
+    fn render(
+        &mut self,
+        id: i64,
+        owner: &PublishedOwner,
+        servers: Vec<Scraped>,
+        labels: &Labels,
+    ) -> Result<()> {
+        let count = i32::try_from(servers.len()).unwrap_or(i32::MAX);
+        let servers = servers.into_iter().map(|server| target(server, &owner.external_id)).collect();
+        let text = targets::file(servers, &labels.owner, &labels.server).map_err(Error::internal)?;
+        self.add(targets::path(id), text, Some(owner.changes), count);
+        Ok(())
+    }
+
     fn add(&mut self, path: String, text: String, changes: Option<i64>, servers: i32) {
         self.made.push(Made { path: path.clone(), changes, servers });
         self.texts.insert(path, text);
@@ -200,7 +283,7 @@ fn target(server: Scraped, owner: &str) -> targets::Target {
     }
 }
 
-fn sha_of(bytes: &[u8]) -> Sha {
+fn sha_of_bytes(bytes: &[u8]) -> Sha {
     bytes.try_into().unwrap_or_default()
 }
 

@@ -3,39 +3,53 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::client::Client;
-use super::draft::Draft;
+use super::draft::{Draft, Labels};
 use super::files::{self, Staged};
 use super::folder::Sha;
-use super::load::load;
-use super::{Files, Inner, blocking, promtool, rules, targets};
+use super::load::{self, Notes, Rules, Targets};
+use super::{Files, Inner, Order, Published, SINCE, blocking, drift, promtool, rules, targets};
 use crate::error::{Error, Result};
 use crate::store::Db;
 use crate::store::changes::Actor;
 use crate::store::publications::{self, Answer, Ending};
 use crate::store::scope::All;
 
+/// Files that changed, beyond which their targets are only counted.
+const MOST_COMPARED: usize = 2000;
+
 impl Inner {
     pub(super) async fn publish(
-        &self,
+        self: &Arc<Self>,
         all: All,
         by: &Actor,
-        expected: Option<String>,
+        order: Order,
         begun: oneshot::Sender<i64>,
-    ) -> Result<i64> {
+    ) -> Result<Published> {
         let _turn = self.turn().await?;
         let _lock = publications::lock(&self.store).await?;
         let mut db = self.store.db(all).await?;
-        let draft = Draft::read(&mut db, all, &self.labels).await?;
-        if expected.is_some_and(|expected| expected != draft.revision) {
-            return Err(Error::Conflict(
-                "Something was changed since you looked. Look at the difference again, then publish.".into(),
-            ));
+        let draft = match order.copy_of {
+            Some(id) => Draft::copy(&mut db, all, &self.labels, id).await?,
+            None => Draft::read(&mut db, all, &self.labels).await?,
+        };
+        if order.expected.is_some_and(|expected| expected != draft.revision) {
+            return Err(Error::Conflict(SINCE.into()));
         }
-        let differing = self.differing(&draft).await;
+        let paths = draft.files.keys().chain(draft.wanted.base.files.keys());
+        let found = self.survey(paths.cloned().collect()).await;
+        if let Ok(found) = &found {
+            let drift = drift::drift(&draft.wanted.base, found);
+            if !drift.is_empty() && !order.overwrite {
+                return Err(drift::refusal(&drift));
+            }
+        }
+        let differing = found.map(|found| differing(&draft, &found));
         // the files are made durable beside their places while PostgreSQL does the same
         let (id, staged) = match differing {
             Ok(paths) => {
@@ -52,32 +66,82 @@ impl Inner {
         // Prometheus takes its time; no connection waits for it
         drop(db);
         let ending = match staged {
-            Ok(staged) => self.put_in_force(&draft, staged).await,
+            Ok(staged) => self.put_in_force(all, id, &draft, staged).await,
             Err(error) => failed(&error),
         };
         let Ending { state, ref reason, .. } = ending;
         metrics::counter!("prommgr_publications_total", "state" => state).increment(1);
         tracing::info!(publication = id, state, reason, by = by.name, "published");
         let mut db = self.store.db(all).await?;
+        let changed = self.changed_targets(&mut db, all, &draft).await?;
         publications::finish(&mut db, all, id, &ending, &draft.made, &draft.wanted).await?;
-        Ok(id)
+        Ok(Published { id, following: tokio::spawn(self.clone().follow(all, id, ending.answers, changed)) })
     }
 
-    /// The paths at which something else stands than there is to be, and nothing where nothing is to be.
-    async fn differing(&self, draft: &Draft) -> Result<BTreeMap<String, Option<Sha>>, files::Error> {
-        let (folder, paths) = (self.folder.clone(), draft.files.keys().cloned().collect::<Vec<_>>());
-        let found = tokio::task::spawn_blocking(move || folder.survey(paths.into_iter())).await;
-        let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let mut differing = BTreeMap::new();
-        for (path, sha) in draft.files.iter().filter(|(path, sha)| found.get(*path) != Some(*sha)) {
-            differing.insert(path.clone(), Some(*sha));
+    /// What is to be seen of the targets, from the files that changed.
+    async fn changed_targets(&self, db: &mut Db, all: All, draft: &Draft) -> Result<Targets> {
+        let mut targets = Targets { servers: draft.servers, ..Targets::default() };
+        if draft.changed.len() > MOST_COMPARED {
+            return Ok(targets);
         }
-        for (path, sha) in found.iter().filter(|(path, _)| !draft.files.contains_key(*path)) {
-            if *sha != sha_of(empty(path)) {
-                differing.insert(path.clone(), None);
+        let before = draft.before(db, all, MOST_COMPARED).await?;
+        let Labels { owner, server } = &self.labels;
+        for (path, text) in draft.changed.iter().filter(|(path, _)| path.starts_with("targets/")) {
+            let old = before.get(path).map(|text| targets::scraped(text, owner, server)).unwrap_or_default();
+            let new = targets::scraped(text, owner, server);
+            targets.absent.extend(old.difference(&new).cloned());
+            targets.present.extend(new);
+        }
+        targets.absent.retain(|target| !targets.present.contains(target));
+        Ok(targets)
+    }
+
+    /// Sees, at each Prometheus that has the rules, that it has the targets, too. Nobody waits for this: others may publish.
+    async fn follow(self: Arc<Self>, all: All, id: i64, answers: Vec<Answer>, wanted: Targets) {
+        let asked = self.clients.iter().zip(answers).filter(|(_, answer)| answer.awaits_targets());
+        let asked = asked.map(|(client, answer)| self.follow_one(client, all, id, answer, &wanted));
+        futures_util::future::join_all(asked.collect::<Vec<_>>()).await;
+    }
+
+    async fn follow_one(&self, client: &Client, all: All, id: i64, mut answer: Answer, wanted: &Targets) {
+        let deadline = Instant::now() + load::TARGETS_LIMIT;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let missing = match load::targets_in_force(client, wanted, &self.labels).await {
+                Ok(None) => {
+                    answer.targets_at = Some(Timestamp::now());
+                    break;
+                }
+                Ok(Some(missing)) => missing,
+                Err(error) => error.to_string(),
+            };
+            let newest = self.newest(all).await;
+            if newest > id {
+                answer.targets = format!("№ {newest} came before they were seen.");
+                break;
             }
+            if Instant::now() > deadline {
+                answer.targets = missing;
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
         }
-        Ok(differing)
+        self.note(all, id, &answer).await;
+    }
+
+    /// The newest publication; 0 where that is not known just now.
+    async fn newest(&self, all: All) -> i64 {
+        let Ok(mut db) = self.store.db(all).await else { return 0 };
+        publications::newest(&mut db, all).await.ok().flatten().unwrap_or_default()
+    }
+
+    /// Notes a step; that it cannot be noted just now stops nothing.
+    pub(super) async fn note(&self, all: All, id: i64, answer: &Answer) {
+        let noted = async { publications::step(&mut self.store.db(all).await?, all, id, answer).await };
+        if let Err(error) = noted.await {
+            tracing::warn!(publication = id, %error, "a step of publishing could not be noted");
+        }
     }
 
     /// What is to stand at these paths.
@@ -110,26 +174,32 @@ impl Inner {
 
     /// Everything after the rendering. When no Prometheus has it in force in the end, the old
     /// files are put back.
-    async fn put_in_force(&self, draft: &Draft, staged: Staged) -> Ending {
+    async fn put_in_force(&self, all: All, id: i64, draft: &Draft, staged: Staged) -> Ending {
         let changes_rules = draft.changed.keys().any(|path| path.starts_with("rules/"));
         if changes_rules && let Some(Err(reason)) = promtool::check(self.folder.dir(), &draft.rules).await {
             let reason = format!("promtool refused it, so nothing was changed: {reason}");
-            return Ending { state: "refused", reason, answers: Vec::new() };
+            return Ending { state: "refused", reason, written_at: None, answers: Vec::new() };
         }
         let old = match self.write(draft, staged).await {
             Ok(old) => old,
             Err(error) => return failed(&error),
         };
-        let wanted = rules::revision(&draft.rules);
-        let asked = self.clients.iter().map(|client| load(client, &wanted, self.folder.dir()));
+        let written_at = Some(Timestamp::now());
+        if let (Ok(mut db), Some(at)) = (self.store.db(all).await, written_at) {
+            // only the page that is looked at meanwhile is the poorer
+            let _ = publications::written(&mut db, all, id, at).await;
+        }
+        let wanted = Rules::of(&draft.rules);
+        let notes = Notes { inner: self, all, id };
+        let asked = self.clients.iter().map(|client| load::load(client, &wanted, notes));
         let answers = futures_util::future::join_all(asked).await;
         let in_force = answers.iter().filter(|answer| answer.state == "in_force").count();
         if in_force == answers.len() {
-            return Ending { state: "in_force", reason: String::new(), answers };
+            return Ending { state: "in_force", reason: String::new(), written_at, answers };
         }
         if in_force > 0 {
             let reason = format!("{in_force} of {} Prometheus have it in force.", answers.len());
-            return Ending { state: "partly", reason, answers };
+            return Ending { state: "partly", reason, written_at, answers };
         }
         self.take_back(old, answers).await
     }
@@ -173,20 +243,29 @@ impl Inner {
             // writing to a String cannot fail
             let _ = write!(reason, " {}", answer.reason);
         }
-        Ending { state, reason, answers }
+        Ending { state, reason, written_at: None, answers }
     }
 }
 
+/// The paths at which something else stands than there is to be, and nothing where nothing is to be.
+fn differing(draft: &Draft, found: &BTreeMap<String, Sha>) -> BTreeMap<String, Option<Sha>> {
+    let wanted = draft.files.iter().filter(|(path, sha)| found.get(*path) != Some(*sha));
+    let others =
+        found.iter().filter(|(path, sha)| !draft.files.contains_key(*path) && **sha != sha_of(empty(path)));
+    let wanted = wanted.map(|(path, sha)| (path.clone(), Some(*sha)));
+    wanted.chain(others.map(|(path, _)| (path.clone(), None))).collect()
+}
+
 fn failed(error: &impl ToString) -> Ending {
-    Ending { state: "failed", reason: error.to_string(), answers: Vec::new() }
+    Ending { state: "failed", reason: error.to_string(), written_at: None, answers: Vec::new() }
 }
 
 /// What stands where nothing is wanted.
-fn empty(path: &str) -> &'static str {
+pub(super) fn empty(path: &str) -> &'static str {
     if path.starts_with("targets/") { targets::EMPTY } else { rules::EMPTY }
 }
 
-fn sha_of(text: &str) -> Sha {
+pub(super) fn sha_of(text: &str) -> Sha {
     use sha2::{Digest, Sha256};
     Sha256::digest(text).into()
 }

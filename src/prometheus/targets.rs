@@ -1,9 +1,10 @@
 //! Servers as Prometheus' targets (file_sd, HTTP SD). Pure: the same servers always give the
 //! same bytes.
 
-use serde::Serialize;
+use super::client::Scrapes;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The file of an owner who has no server; Prometheus wants a list, not a missing file.
 pub const EMPTY: &str = "[]\n";
@@ -96,6 +97,21 @@ pub fn recipe(owner_label: &str, server_label: &str) -> String {
 /// The path of an owner's targets below the Prometheus folder.
 pub fn path(owner_id: i64) -> String {
     format!("targets/owner-{owner_id}.json")
+}
+
+/// Address, owner and server of each target in a file of ours.
+pub fn scraped(text: &str, owner_label: &str, server_label: &str) -> BTreeSet<Scrapes> {
+    #[derive(Deserialize)]
+    struct Read {
+        targets: Vec<String>,
+        labels: BTreeMap<String, String>,
+    }
+    let groups: Vec<Read> = serde_json::from_str(text).unwrap_or_default();
+    let one = |mut group: Read| {
+        let (owner, server) = (group.labels.remove(owner_label)?, group.labels.remove(server_label)?);
+        Some((group.targets.pop()?, owner, server))
+    };
+    groups.into_iter().filter_map(one).collect()
 }
 
 /// Whose targets a file holds; `None`: it is no file of ours.

@@ -177,6 +177,8 @@ diesel::table! {
         recipe -> Text,
         files -> Int4,
         kept -> Bool,
+        written_at -> Nullable<Timestamptz>,
+        copy_of -> Nullable<Int8>,
     }
 }
 
@@ -213,6 +215,10 @@ diesel::table! {
         state -> Text,
         reason -> Text,
         took_ms -> Int4,
+        loaded_at -> Nullable<Timestamptz>,
+        rules_at -> Nullable<Timestamptz>,
+        targets_at -> Nullable<Timestamptz>,
+        targets -> Text,
     }
 }
 
@@ -223,6 +229,35 @@ diesel::table! {
         owner_id -> Nullable<Int8>,
         user_name -> Text,
         summary -> Text,
+        tx -> Int8,
+        publication_id -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    unpublished_rows (id) {
+        id -> Int8,
+        tx -> Int8,
+        kind -> Text,
+        key -> Text,
+        owner_id -> Nullable<Int8>,
+        before -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    drift (path) {
+        path -> Text,
+        change -> Text,
+        found_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    publishing (one_row) {
+        one_row -> Bool,
+        automatic -> Bool,
+        quiet_seconds -> Int4,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Publishing that works: what is written, and what is not.
 
+use prommgr::prometheus::Order;
 use prommgr::store::changes::Actor;
 use prommgr::store::publications::{self, Beginning, Ending};
 use prommgr::store::scope::All;
@@ -20,7 +21,7 @@ async fn the_button_brings_everything_into_force() {
     root.does("/owners", &[("name", "Westwind")]).await;
     let before = root.get("/publications").await.expect(200);
     assert!(before.all(".summary li")[0].starts_with("The first publication"));
-    assert!(before.has("nav .dot"), "the menu does not say that changes wait");
+    assert!(before.has("nav .waits"), "the menu does not say that changes wait");
     let page = publish(&root).await;
     assert_eq!(page.all(".now .state"), ["In force"]);
     assert_eq!(page.all("section[aria-labelledby=results] .state"), ["In force"]);
@@ -33,13 +34,13 @@ async fn the_button_brings_everything_into_force() {
     assert_eq!(std::fs::read_dir(house.prom.join("rules")).unwrap().count(), 7);
     let after = root.get("/publications").await.expect(200);
     assert_eq!(after.one("section.next .verdict"), "Nothing waits to be published.");
-    assert!(!after.has("nav .dot") && !after.offers("Publish"));
+    assert!(!after.has("nav .waits") && !after.offers("Publish"));
     assert_eq!(after.rows().len(), 1);
     assert_eq!(
         house.column("select state || ' ' || user_name || ' ' || servers from publications").await,
         ["in_force root 1"]
     );
-    assert_eq!(house.count("pending_changes").await, 0);
+    assert_eq!(house.count("pending_changes where publication_id is null").await, 0);
     // nothing is left beside
     assert!(files(&house.prom).keys().all(|path| path.ends_with(".yml") || path.ends_with(".json")));
 }
@@ -50,7 +51,14 @@ async fn a_second_publication_without_a_change_writes_nothing() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     publish(&house.root()).await;
     let before = files(&house.prom);
-    let id = house.app.publisher().publish(All::operator(), &Actor::command_line()).await.unwrap();
+    let id = house
+        .app
+        .publisher()
+        .publish(All::operator(), &Actor::command_line(), Order::default())
+        .await
+        .unwrap()
+        .seen()
+        .await;
     assert_eq!(files(&house.prom), before);
     assert_eq!(prometheus.reloads(), 1);
     let page = house.root().get(&format!("/publications/{id}")).await.expect(200);
@@ -170,11 +178,15 @@ async fn a_change_that_comes_meanwhile_stays_pending() {
     let seen =
         publications::wanted(&mut db, All::operator(), |_| Vec::new(), |_, _, _| Ok(())).await.unwrap();
     house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "false")]).await;
-    let new = Beginning { revision: "x", recipe: "x", servers: 1, files: 0, changed: Vec::new() };
+    let new =
+        Beginning { revision: "x", recipe: "x", servers: 1, files: 0, changed: Vec::new(), copy_of: None };
     let running = publications::begin(&mut db, All::operator(), &Actor::command_line(), &new).await.unwrap();
-    let ending = Ending { state: "in_force", reason: String::new(), answers: Vec::new() };
+    let ending = Ending { state: "in_force", reason: String::new(), written_at: None, answers: Vec::new() };
     publications::finish(&mut db, All::operator(), running, &ending, &[], &seen).await.unwrap();
-    assert_eq!(house.column("select summary from pending_changes").await, ["Server web paused"]);
+    assert_eq!(
+        house.column("select summary from pending_changes where publication_id is null").await,
+        ["Server web paused"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,10 +196,10 @@ async fn two_prommgrs_that_publish_at_the_same_moment_both_end_well() {
     let twin = house.twin();
     let by = Actor::command_line();
     let (one, other) = tokio::join!(
-        house.app.publisher().publish(All::operator(), &by),
-        twin.publisher().publish(All::operator(), &by)
+        house.app.publisher().publish(All::operator(), &by, Order::default()),
+        twin.publisher().publish(All::operator(), &by, Order::default())
     );
-    assert_ne!(one.unwrap(), other.unwrap());
+    assert_ne!(one.unwrap().id, other.unwrap().id);
     assert_eq!(house.column("select state from publications").await, ["in_force", "in_force"]);
     assert_eq!(targets(&house, house.nordwind).as_array().unwrap().len(), 1);
 }
@@ -240,7 +252,7 @@ async fn what_is_changed_by_hand_is_published_too() {
     let by = Actor::command_line();
     let publishes = async |sql: String| {
         house.db.batch_execute(&sql).await.unwrap();
-        house.app.publisher().publish(All::operator(), &by).await.unwrap();
+        house.app.publisher().publish(All::operator(), &by, Order::default()).await.unwrap();
     };
     publishes(format!("update servers set address = '10.0.0.77' where id = {web}")).await;
     assert!(told(101).contains("10.0.0.77"));
@@ -265,7 +277,7 @@ async fn other_labels_make_every_file_anew() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     publish(&house.root()).await;
     let twin = house.twin_with(|settings| settings.owner_label = Some("customer".into()));
-    twin.publisher().publish(All::operator(), &Actor::command_line()).await.unwrap();
+    twin.publisher().publish(All::operator(), &Actor::command_line(), Order::default()).await.unwrap();
     assert_eq!(targets(&house, 101)[0]["labels"]["customer"], "11");
 }
 

@@ -1,6 +1,8 @@
 //! Publications: what was written for Prometheus, by whom, and what each Prometheus answered.
 //! The bytes live here, each content once; folders are outputs of the last publication.
 
+mod discard;
+mod drift;
 mod files;
 mod record;
 mod wanted;
@@ -10,8 +12,12 @@ use diesel::sql_types::Bigint;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 
-pub use self::files::{Changed, changed_files, contents};
-pub use self::record::{Beginning, ChangedFile, Ending, Made, begin, finish, prune};
+pub use self::discard::discard;
+pub use self::drift::{
+    Automatic, Due, QUIET, automatic, drifted, due, note_drift, notes_between, set_automatic,
+};
+pub use self::files::{Changed, changed_files, contents, state};
+pub use self::record::{Beginning, ChangedFile, Ending, Made, begin, finish, prune, step, written};
 pub use self::wanted::{Base, InForce, PublishedOwner, Scraped, Wanted, wanted};
 use super::schema::{publication_results, publications};
 use super::scope::All;
@@ -43,24 +49,65 @@ pub struct Publication {
     pub created_at: Timestamp,
     #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
     pub finished_at: Option<Timestamp>,
+    /// When its files stood in the folder; `None`: they do not.
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    pub written_at: Option<Timestamp>,
+    /// The publication whose files it brought back.
+    pub copy_of: Option<i64>,
 }
 
-/// What one Prometheus answered.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+/// How far one Prometheus has come with a publication, each step as it was seen.
+#[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = publication_results)]
 pub struct Answer {
     /// Its URL without credentials.
     pub prometheus: String,
-    /// `in_force`, `refused`, `unreachable` or `unverified`.
+    /// Of the rules: `waiting`, `in_force`, `refused`, `unreachable` or `unverified`.
     pub state: String,
     pub reason: String,
     pub took_ms: i32,
+    /// When it had read the files again; `None`: it did not, or had the rules already.
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    pub loaded_at: Option<Timestamp>,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    pub rules_at: Option<Timestamp>,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    pub targets_at: Option<Timestamp>,
+    /// Why its targets were not seen to be those; empty: they were, or are waited for.
+    pub targets: String,
+}
+
+impl Answer {
+    /// Of one that was not asked yet.
+    pub fn waiting(prometheus: String) -> Self {
+        let (state, reason, targets) = ("waiting".to_owned(), String::new(), String::new());
+        Self {
+            prometheus,
+            state,
+            reason,
+            took_ms: 0,
+            loaded_at: None,
+            rules_at: None,
+            targets_at: None,
+            targets,
+        }
+    }
+
+    /// Its rules are in force, and of its targets that is not known yet.
+    pub fn awaits_targets(&self) -> bool {
+        self.state == "in_force" && self.targets_at.is_none() && self.targets.is_empty()
+    }
 }
 
 /// Takes the lock of publishing, over all instances. `Unavailable` after 30 s of waiting.
 pub(crate) async fn lock(store: &Store) -> Result<Locked> {
     let busy = "Somebody else is publishing just now. Wait for that to end and try again.";
     store.locked(PUBLISH_LOCK, std::time::Duration::from_secs(30), busy).await
+}
+
+/// Takes the lock of publishing where nobody has it.
+pub(crate) async fn try_lock(store: &Store) -> Result<Option<Locked>> {
+    store.try_locked(PUBLISH_LOCK).await
 }
 
 pub(super) async fn latest_id(conn: &mut AsyncPgConnection) -> Result<Option<i64>> {
@@ -85,12 +132,29 @@ pub async fn last_at(db: &mut Db) -> Result<Option<Timestamp>> {
     Ok(row.at)
 }
 
+/// The last publication that was in force somewhere.
+pub async fn latest(db: &mut Db, _: All) -> Result<Option<i64>> {
+    latest_id(db.conn()).await
+}
+
 /// How many servers the last publication that was in force somewhere has; 0: there is none.
 pub async fn latest_servers(db: &mut Db, _: All) -> Result<i32> {
     let Some(id) = latest_id(db.conn()).await? else {
         return Ok(0);
     };
     Ok(publications::table.find(id).select(publications::servers).first(db.conn()).await?)
+}
+
+/// Publications whose files can be compared, the newest first, at most `limit`.
+pub async fn comparable(db: &mut Db, _: All, limit: i64) -> Result<Vec<Publication>> {
+    let kept = publications::table.filter(publications::kept.and(publications::state.ne("running")));
+    let rows = kept.order(publications::id.desc()).limit(limit).select(Publication::as_select());
+    Ok(rows.load(db.conn()).await?)
+}
+
+/// The newest publication, however it went; `None`: there is none.
+pub async fn newest(db: &mut Db, _: All) -> Result<Option<i64>> {
+    Ok(publications::table.select(diesel::dsl::max(publications::id)).first(db.conn()).await?)
 }
 
 /// The publication.

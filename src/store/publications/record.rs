@@ -3,6 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bigint, Binary, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use jiff::Timestamp;
+use jiff_diesel::ToDiesel;
 use serde_json::json;
 
 use super::Answer;
@@ -11,7 +13,7 @@ use crate::error::Result;
 use crate::store::Db;
 use crate::store::audit::{self, Event};
 use crate::store::changes::Actor;
-use crate::store::schema::{pending_changes, publication_results, publications};
+use crate::store::schema::{drift, pending_changes, publications, unpublished_rows};
 use crate::store::scope::All;
 use crate::store::statement::Prepare;
 
@@ -36,6 +38,8 @@ pub struct Beginning<'a> {
     /// How many files there are, changed or not.
     pub files: usize,
     pub changed: Vec<ChangedFile<'a>>,
+    /// The publication whose files it brings back.
+    pub copy_of: Option<i64>,
 }
 
 /// A file that was made of an owner's servers, whether it came out differently or not.
@@ -53,6 +57,8 @@ pub struct Ending {
     /// As [`super::Publication::state`].
     pub state: &'static str,
     pub reason: String,
+    /// When the files stood in the folder; `None`: they do not.
+    pub written_at: Option<Timestamp>,
     pub answers: Vec<Answer>,
 }
 
@@ -78,13 +84,18 @@ pub async fn begin(db: &mut Db, _: All, by: &Actor, new: &Beginning<'_>) -> Resu
                 publications::state.eq("running"),
                 publications::servers.eq(new.servers),
                 publications::files.eq(files),
+                publications::copy_of.eq(new.copy_of),
             ))
             .returning(publications::id)
             .get_result(conn)
             .await?;
         keep(conn, id, &new.changed).await?;
         let event = Event::new("publication.begun", &new.revision[..new.revision.len().min(12)]).id(id);
-        audit::note(conn, by, event.made(json!({"servers": new.servers, "files": files}))).await?;
+        let mut made = json!({"servers": new.servers, "files": files});
+        if let Some(copy_of) = new.copy_of {
+            made["files_of"] = json!(format!("№ {copy_of}"));
+        }
+        audit::note(conn, by, event.made(made)).await?;
         Ok(id)
     })
     .await
@@ -130,25 +141,70 @@ pub async fn finish(
             .set((
                 publications::state.eq(ending.state),
                 publications::reason.eq(&ending.reason),
+                publications::written_at.eq(ending.written_at.map(|at| at.to_diesel())),
                 publications::finished_at.eq(crate::store::now().nullable()),
             ))
             .execute(conn)
             .await?;
-        let rows: Vec<_> = ending
-            .answers
-            .iter()
-            .map(|answer| (publication_results::publication_id.eq(id), answer.clone()))
-            .collect();
-        diesel::insert_into(publication_results::table).values(rows).execute(conn).await?;
+        for answer in &ending.answers {
+            put_step(conn, id, answer).await?;
+        }
         if matches!(ending.state, "in_force" | "partly") {
             put_in_force(conn, id, made).await?;
-            diesel::delete(pending_changes::table.filter(pending_changes::id.eq_any(&wanted.changes)))
-                .execute(conn)
-                .await?;
+            take_over(conn, id, wanted).await?;
+            diesel::delete(drift::table).execute(conn).await?;
         }
         Ok(())
     })
     .await
+}
+
+/// Notes that the files stand in the folder.
+pub async fn written(db: &mut Db, _: All, id: i64, at: Timestamp) -> Result<()> {
+    db.transaction(async |conn| {
+        let row = publications::table.find(id);
+        diesel::update(row).set(publications::written_at.eq(at.to_diesel())).execute(conn).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Notes how far one Prometheus has come.
+pub async fn step(db: &mut Db, _: All, id: i64, answer: &Answer) -> Result<()> {
+    db.transaction(async |conn| put_step(conn, id, answer).await).await
+}
+
+async fn put_step(conn: &mut AsyncPgConnection, id: i64, answer: &Answer) -> Result<()> {
+    use crate::store::schema::publication_results as t;
+    let values = (
+        t::state.eq(&answer.state),
+        t::reason.eq(&answer.reason),
+        t::took_ms.eq(answer.took_ms),
+        t::loaded_at.eq(answer.loaded_at.map(|at| at.to_diesel())),
+        t::rules_at.eq(answer.rules_at.map(|at| at.to_diesel())),
+        t::targets_at.eq(answer.targets_at.map(|at| at.to_diesel())),
+        t::targets.eq(&answer.targets),
+    );
+    diesel::insert_into(t::table)
+        .values((t::publication_id.eq(id), t::prometheus.eq(&answer.prometheus), values))
+        .on_conflict((t::publication_id, t::prometheus))
+        .do_update()
+        .set(values)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// What the snapshot saw does not wait any more.
+async fn take_over(conn: &mut AsyncPgConnection, id: i64, wanted: &Wanted) -> Result<()> {
+    diesel::update(pending_changes::table.filter(pending_changes::id.eq_any(&wanted.notes)))
+        .set(pending_changes::publication_id.eq(id))
+        .execute(conn)
+        .await?;
+    diesel::delete(unpublished_rows::table.filter(unpublished_rows::id.eq_any(&wanted.rows)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 async fn put_in_force(conn: &mut AsyncPgConnection, id: i64, made: &[Made]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What is to be published, read at one moment: the servers of those owners only whose files have to be made anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -10,7 +10,10 @@ use futures_util::TryStreamExt;
 use super::latest_id;
 use crate::error::Result;
 use crate::store::Db;
-use crate::store::schema::{files_in_force, owners, pending_changes, publications, servers, thresholds};
+use crate::store::schema::{
+    files_in_force, owners, pending_changes, publication_files, publications, servers, thresholds,
+    unpublished_rows,
+};
 use crate::store::scope::All;
 use crate::store::statement::Prepare;
 use crate::store::thresholds::Threshold;
@@ -54,6 +57,8 @@ pub struct Base {
     /// What its target files were made by.
     pub recipe: String,
     pub files: BTreeMap<String, InForce>,
+    /// What publications wrote that came later and not into force: one that died may have left it in the folder.
+    pub left: HashSet<(String, Vec<u8>)>,
     /// By id, those that exist.
     pub owners: BTreeMap<i64, PublishedOwner>,
 }
@@ -69,7 +74,15 @@ pub struct Wanted {
     /// Of these external ids those that another owner uses, too.
     pub shared_server_ids: BTreeSet<String>,
     /// The changes that this moment includes.
-    pub(super) changes: Vec<i64>,
+    pub(super) notes: Vec<i64>,
+    pub(super) rows: Vec<i64>,
+}
+
+impl Wanted {
+    /// For a publication that brings none of the changes that wait.
+    pub fn without_changes(self) -> Self {
+        Self { notes: Vec::new(), rows: Vec::new(), ..self }
+    }
 }
 
 /// Reads what is to be published. `stale` says whose servers are needed; `each` is given them owner by owner, and owners
@@ -86,12 +99,20 @@ pub async fn wanted(
     .await
 }
 
-async fn read(
+/// The notes and the rows that wait.
+pub(super) async fn waiting(conn: &mut AsyncPgConnection) -> Result<(Vec<i64>, Vec<i64>)> {
+    let notes = pending_changes::table.filter(pending_changes::publication_id.is_null());
+    let notes = notes.select(pending_changes::id).load(conn).await?;
+    Ok((notes, unpublished_rows::table.select(unpublished_rows::id).load(conn).await?))
+}
+
+/// As [`wanted`], in a transaction that sees one moment.
+pub(super) async fn read(
     conn: &mut AsyncPgConnection,
     stale: impl FnOnce(&Base) -> Vec<i64>,
     each: impl FnMut(i64, &PublishedOwner, Vec<Scraped>) -> Result<()>,
 ) -> Result<Wanted> {
-    let changes = pending_changes::table.select(pending_changes::id).load(conn).await?;
+    let (notes, rows) = waiting(conn).await?;
     let base = base(conn).await?;
     let owners = stale(&base);
     if !owners.is_empty() {
@@ -114,7 +135,8 @@ async fn read(
         thresholds,
         server_ids: server_ids.into_iter().collect(),
         shared_server_ids: shared(conn).await?,
-        changes,
+        notes,
+        rows,
     })
 }
 
@@ -124,6 +146,11 @@ async fn base(conn: &mut AsyncPgConnection) -> Result<Base> {
         Some(id) => publications::table.find(id).select(publications::recipe).first(conn).await?,
         None => String::new(),
     };
+    let left: Vec<(String, Vec<u8>)> = publication_files::table
+        .filter(publication_files::publication_id.gt(publication.unwrap_or_default()))
+        .select((publication_files::path, publication_files::sha256))
+        .load(conn)
+        .await?;
     let files: Vec<(String, Vec<u8>, Option<i64>, i32)> = files_in_force::table.load(conn).await?;
     let owners: Vec<(i64, String, i64)> = owners::table
         .filter(owners::removed_at.is_null())
@@ -136,6 +163,7 @@ async fn base(conn: &mut AsyncPgConnection) -> Result<Base> {
         publication,
         recipe,
         files: files.into_iter().map(in_force).collect(),
+        left: left.into_iter().collect(),
         owners: owners.into_iter().map(owner).collect(),
     })
 }

@@ -15,7 +15,7 @@ use crate::store::alerts::{self, Named, figures};
 use crate::store::owners::{self, Owner};
 use crate::store::servers::{self, OpenAlerts, Server};
 use crate::store::thresholds::{self, Effective, Layer, Place, format_duration, limit_in_words};
-use crate::store::{health, publications};
+use crate::store::{changes, health, publications};
 use crate::web::chart::{FLAPS, Strip};
 use crate::web::owners::{LAST, OPEN};
 use crate::web::thresholds::{path, source};
@@ -41,6 +41,8 @@ struct ServerPage {
     created: When,
     state: State,
     state_text: String,
+    /// Something of it waits to be published.
+    waits: bool,
     /// The last 24 hours.
     day: Strip,
     open: Vec<AlertRow>,
@@ -99,6 +101,7 @@ pub async fn show(
         created: When::new(server.created_at, &look.zone),
         state: State::of_server(server.enabled, known.up, counted(&open), known.fresh),
         state_text: known.in_words(&server),
+        waits: changes::server_waits(&mut db, &server).await?,
         day: day(
             &server,
             known.up.filter(|_| known.fresh),
