@@ -141,7 +141,7 @@ fn side_by_side<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), Error> + S
         let parts = items.chunks(items.len().div_ceil(WRITERS));
         let writers: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(work))).collect();
         let ended = writers.into_iter().map(|writer| writer.join());
-        ended.fold(Ok(()), |all, one| all.and(one.unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+        ended.map(|one| one.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 

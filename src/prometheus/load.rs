@@ -17,7 +17,7 @@ const RULES_LIMIT: Duration = Duration::from_secs(15);
 /// How long new targets may take: Prometheus collects changes of files for 5 s, and then begins to scrape.
 pub(super) const TARGETS_LIMIT: Duration = Duration::from_secs(40);
 /// Beyond so many servers targets are counted by what was scraped, which takes an interval longer, and not compared.
-const MOST_COMPARED: i32 = 20_000;
+pub(super) const MOST_COMPARED: i32 = 20_000;
 
 /// What is to be seen of the rules.
 pub(super) struct Rules {

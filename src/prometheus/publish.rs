@@ -20,9 +20,6 @@ use crate::store::changes::Actor;
 use crate::store::publications::{self, Answer, Ending};
 use crate::store::scope::All;
 
-/// Files that changed, beyond which their targets are only counted.
-const MOST_COMPARED: usize = 2000;
-
 impl Inner {
     pub(super) async fn publish(
         self: &Arc<Self>,
@@ -73,18 +70,17 @@ impl Inner {
         metrics::counter!("prommgr_publications_total", "state" => state).increment(1);
         tracing::info!(publication = id, state, reason, by = by.name, "published");
         let mut db = self.store.db(all).await?;
-        let changed = self.changed_targets(&mut db, all, &draft).await?;
         publications::finish(&mut db, all, id, &ending, &draft.made, &draft.wanted).await?;
-        Ok(Published { id, following: tokio::spawn(self.clone().follow(all, id, ending.answers, changed)) })
+        Ok(Published { id, following: tokio::spawn(self.clone().follow(all, id, ending.answers, draft)) })
     }
 
     /// What is to be seen of the targets, from the files that changed.
-    async fn changed_targets(&self, db: &mut Db, all: All, draft: &Draft) -> Result<Targets> {
+    async fn changed_targets(&self, all: All, draft: &Draft) -> Result<Targets> {
         let mut targets = Targets { servers: draft.servers, ..Targets::default() };
-        if draft.changed.len() > MOST_COMPARED {
+        if draft.servers > load::MOST_COMPARED {
             return Ok(targets);
         }
-        let before = draft.before(db, all, MOST_COMPARED).await?;
+        let before = draft.before(&mut self.store.db(all).await?, all, usize::MAX).await?;
         let Labels { owner, server } = &self.labels;
         for (path, text) in draft.changed.iter().filter(|(path, _)| path.starts_with("targets/")) {
             let old = before.get(path).map(|text| targets::scraped(text, owner, server)).unwrap_or_default();
@@ -97,7 +93,12 @@ impl Inner {
     }
 
     /// Sees, at each Prometheus that has the rules, that it has the targets, too. Nobody waits for this: others may publish.
-    async fn follow(self: Arc<Self>, all: All, id: i64, answers: Vec<Answer>, wanted: Targets) {
+    async fn follow(self: Arc<Self>, all: All, id: i64, answers: Vec<Answer>, draft: Draft) {
+        let wanted = self.changed_targets(all, &draft).await.unwrap_or_else(|error| {
+            tracing::warn!(publication = id, %error, "targets are counted only");
+            Targets { servers: draft.servers, ..Targets::default() }
+        });
+        drop(draft);
         let asked = self.clients.iter().zip(answers).filter(|(_, answer)| answer.awaits_targets());
         let asked = asked.map(|(client, answer)| self.follow_one(client, all, id, answer, &wanted));
         futures_util::future::join_all(asked.collect::<Vec<_>>()).await;
