@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use prommgr::app::App;
 use prommgr::config::{Config, Settings, with_files};
 use prommgr::demo;
+use prommgr::prometheus::Order;
 use prommgr::serve::{self, Database};
 use prommgr::store::changes::Actor;
 use prommgr::store::publications;
@@ -54,6 +55,9 @@ enum Command {
         /// Only show what would change
         #[arg(long)]
         dry_run: bool,
+        /// Also overwrite what another hand has changed in the folder
+        #[arg(long)]
+        overwrite: bool,
     },
     /// A whole stack on this machine, to look at
     Demo {
@@ -116,7 +120,7 @@ async fn run(config: Config, command: Command) -> Result<()> {
         Command::Migrate => migrate(&config).await,
         Command::User(command) => users::run(&config, command).await,
         Command::Token(command) => tokens::run(&config, command).await,
-        Command::Publish { dry_run } => publish(config, dry_run).await,
+        Command::Publish { dry_run, overwrite } => publish(config, dry_run, overwrite).await,
         Command::Demo { fresh } => {
             demo::run(config, fresh, stop_on_signal(), |text| println!("{text}")).await
         }
@@ -164,11 +168,11 @@ async fn migrate(config: &Config) -> Result<()> {
     database.close().await
 }
 
-async fn publish(config: Config, dry_run: bool) -> Result<()> {
+async fn publish(config: Config, dry_run: bool, overwrite: bool) -> Result<()> {
     let database = Database::open_beside(&config).await?;
     database.migrate(serve::COMMAND_PATIENCE).await?;
     let app = App::new(config, database.store.clone())?;
-    let done = if dry_run { preview(&app).await } else { publish_now(&app).await };
+    let done = if dry_run { preview(&app).await } else { publish_now(&app, overwrite).await };
     drop(app);
     database.close().await?;
     done
@@ -178,7 +182,13 @@ async fn preview(app: &App) -> Result<()> {
     let all = All::operator();
     let preview = app.publisher().preview(&mut app.db(all).await?, all).await?;
     for change in &preview.changes {
-        println!("{} ({})", change.summary, change.user_name);
+        match change.who.join(", ") {
+            who if who.is_empty() => println!("{}", change.text),
+            who => println!("{} ({who})", change.text),
+        }
+    }
+    for file in &preview.drift {
+        println!("Another hand: {} ({})", file.path, file.change);
     }
     for file in &preview.files {
         println!("\n{} ({}, +{} -{})", file.path, file.change, file.added, file.removed);
@@ -189,19 +199,26 @@ async fn preview(app: &App) -> Result<()> {
             println!("… the rest is not shown");
         }
     }
+    if preview.differ > preview.files.len() {
+        println!("\n… and {} more files", preview.differ - preview.files.len());
+    }
     if preview.files.is_empty() {
         println!("Nothing would change.");
     }
     Ok(())
 }
 
-async fn publish_now(app: &App) -> Result<()> {
+async fn publish_now(app: &App, overwrite: bool) -> Result<()> {
     let all = All::operator();
-    let id = app.publisher().publish(all, &Actor::command_line()).await?;
+    let order = Order { overwrite, ..Order::default() };
+    let id = app.publisher().publish(all, &Actor::command_line(), order).await?.seen().await;
     let mut db = app.db(all).await?;
     let publication = publications::find(&mut db, all, id).await?;
     for answer in publications::answers(&mut db, all, id).await? {
-        let what = if answer.reason.is_empty() { answer.state.replace('_', " ") } else { answer.reason };
+        let mut what = if answer.reason.is_empty() { answer.state.replace('_', " ") } else { answer.reason };
+        if !answer.targets.is_empty() {
+            what = format!("{what}; targets: {}", answer.targets);
+        }
         println!("{}: {what}", answer.prometheus);
     }
     match publication.state.as_str() {

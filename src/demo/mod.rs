@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::seed::Passwords;
 use self::stack::{Stack, free_port};
 use crate::config::Config;
-use crate::prometheus::Publisher;
+use crate::prometheus::{Order, Publisher};
 use crate::serve::{self, secret_file};
 use crate::store::changes::Actor;
 use crate::store::scope::All;
@@ -103,7 +103,8 @@ pub async fn run(mut config: Config, fresh: bool, stop: CancellationToken, say: 
 
 /// The folder has everything in force from the start, whatever was changed while it was off.
 async fn publish(publisher: &Publisher) -> Result<()> {
-    publisher.publish(All::operator(), &Actor::program("demo")).await?;
+    let order = Order { overwrite: true, ..Order::default() };
+    publisher.publish(All::operator(), &Actor::program("demo"), order).await?;
     Ok(())
 }
 

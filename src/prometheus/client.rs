@@ -1,5 +1,7 @@
 //! One Prometheus over HTTP: reload it, and ask what it has in force and what it sees.
 
+mod seen;
+
 use super::rules::{HEARTBEAT, HEARTBEAT_LABEL, PUBLICATION_SERIES};
 use crate::upstream::{Upstream, failure};
 use jiff::Timestamp;
@@ -35,6 +37,9 @@ pub enum Error {
 
 /// The labels of a series and its value now.
 pub type Sample = (BTreeMap<String, String>, f64);
+
+/// A target's address, and the external ids of its owner and server.
+pub type Scrapes = (String, String, String);
 
 /// A value and its time, in seconds since 1970.
 pub type Point = (f64, f64);

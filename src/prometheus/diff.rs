@@ -1,7 +1,5 @@
 //! The difference of files, for people. Pure.
 
-use std::collections::BTreeMap;
-
 use similar::{ChangeTag, TextDiff};
 
 /// Lines of one file's difference that are shown.
@@ -29,12 +27,6 @@ pub struct Line {
     pub kind: &'static str,
     /// With its leading `+`, `-` or space.
     pub text: String,
-}
-
-/// The files that differ, by path.
-pub fn files(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<FileDiff> {
-    let changed = after.iter().filter(|(path, text)| before.get(*path) != Some(text));
-    changed.map(|(path, text)| file(path, before.get(path).map(String::as_str), text)).collect()
 }
 
 /// One file's difference with three lines around each change.

@@ -39,7 +39,7 @@ fn advice(source: &io::Error, stuck: bool) -> String {
     format!("{what}; {state}.")
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error { path, doing, source, stuck: false }
 }
@@ -48,17 +48,16 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 const NEW: &str = ".prommgr-new";
 const OLD: &str = ".prommgr-old";
 const FOLDERS: [&str; 2] = ["rules", "targets"];
+/// Files that are written at the same time.
+const WRITERS: usize = 8;
 
 /// The paths below `dir` that are ours to write, as found there, and of every built-in kind. Files that
 /// an operator has put beside them are not ours.
 pub fn managed(dir: &Path) -> Result<BTreeSet<String>, Error> {
     let mut paths: BTreeSet<_> = Catalogue::built_in().iter().map(|kind| rules::path(kind)).collect();
     paths.extend([rules::PUBLICATION_FILE, rules::HEARTBEAT_FILE].map(str::to_owned));
-    let names = list(&dir.join("targets"))?;
-    paths.extend(names.iter().filter_map(|name| {
-        let id = name.strip_prefix("owner-")?.strip_suffix(".json")?.parse().ok()?;
-        Some(targets::path(id))
-    }));
+    let names = list(&dir.join("targets"))?.into_iter().map(|name| format!("targets/{name}"));
+    paths.extend(names.filter(|path| targets::owner_of(path).is_some()));
     Ok(paths)
 }
 
@@ -72,29 +71,10 @@ pub fn read(dir: &Path, managed: &BTreeSet<String>) -> Result<Contents, Error> {
     managed.iter().map(read).collect()
 }
 
-/// What must be written so that `wanted` stands where `old` does. A file that is no longer
-/// wanted becomes empty, since Prometheus keeps the targets of one that is gone.
-pub fn plan(old: &Contents, wanted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut changes = BTreeMap::new();
-    for (path, content) in wanted {
-        if old.get(path).and_then(Option::as_deref) != Some(content.as_bytes()) {
-            changes.insert(path.clone(), content.clone());
-        }
-    }
-    for (path, content) in old {
-        let empty = if path.starts_with("targets/") { targets::EMPTY } else { rules::EMPTY };
-        let stands = content.as_deref().is_some_and(|bytes| bytes != empty.as_bytes());
-        if stands && !wanted.contains_key(path) {
-            changes.insert(path.clone(), empty.to_owned());
-        }
-    }
-    changes
-}
-
-/// Writes the changes: all bytes beside their places first, then one rename a file.
-pub fn apply(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let bytes = changes.iter().map(|(path, content)| (path.as_str(), Some(content.as_bytes())));
-    replace(dir, bytes.collect())
+/// Writes the new bytes beside their places, and keeps the old files there, too. What differs is to be written by
+/// [`Staged::put`]; dropped, it leaves everything as it was.
+pub fn stage(dir: &Path, changes: &BTreeMap<String, String>) -> Result<Staged, Error> {
+    Staged::new(dir, changes.iter().map(|(path, text)| (path.as_str(), Some(text.as_bytes()))).collect())
 }
 
 /// Puts back what [`read`] found. Rules that were not there are removed, targets emptied.
@@ -105,26 +85,68 @@ pub fn restore(dir: &Path, old: &Contents) -> Result<(), Error> {
         let absent = path.starts_with("targets/").then_some(targets::EMPTY.as_bytes());
         (path.as_str(), content.as_deref().or(absent))
     });
-    replace(dir, bytes.collect())
+    Staged::new(dir, bytes.collect())?.put()
 }
 
-fn replace(dir: &Path, contents: BTreeMap<&str, Option<&[u8]>>) -> Result<(), Error> {
-    for folder in FOLDERS.map(|folder| dir.join(folder)) {
-        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
-        clean(&folder)?;
+/// New files that lie beside their places.
+#[derive(Debug)]
+pub struct Staged {
+    folders: [PathBuf; 2],
+    /// Where, and whether there is a new file or the old one goes.
+    places: Vec<(PathBuf, bool)>,
+}
+
+impl Staged {
+    fn new(dir: &Path, contents: BTreeMap<&str, Option<&[u8]>>) -> Result<Self, Error> {
+        let folders = FOLDERS.map(|folder| dir.join(folder));
+        for folder in &folders {
+            fs::create_dir_all(folder).map_err(failed("create", folder))?;
+            clean(folder)?;
+        }
+        let contents: Vec<_> = contents.into_iter().map(|(path, bytes)| (dir.join(path), bytes)).collect();
+        let places = contents.iter().map(|(path, bytes)| (path.clone(), bytes.is_some())).collect();
+        let staged = Self { folders, places };
+        side_by_side(&contents, |(path, bytes)| keep(path, *bytes))?;
+        Ok(staged)
     }
-    let places: Vec<_> = contents.iter().map(|(path, bytes)| (dir.join(path), *bytes)).collect();
-    let result =
-        places.iter().try_for_each(|(path, bytes)| stage(path, *bytes)).and_then(|()| rename_all(&places));
-    // What is left beside goes away in any case; the next publication tries again.
-    for folder in FOLDERS.map(|folder| dir.join(folder)) {
-        let _ = clean(&folder);
+
+    /// Below that folder.
+    pub fn paths(&self, dir: &Path) -> BTreeSet<String> {
+        let below = self.places.iter().filter_map(|(place, _)| place.strip_prefix(dir).ok()?.to_str());
+        below.map(str::to_owned).collect()
     }
-    result
+
+    /// One rename a file: all of them, or none.
+    pub fn put(self) -> Result<(), Error> {
+        rename_all(&self.places)
+    }
+}
+
+impl Drop for Staged {
+    /// What is left beside goes away in any case.
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            let _ = clean(folder);
+        }
+    }
+}
+
+/// Does it for each, several at a time: a disk makes many files durable together as fast as one.
+fn side_by_side<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    if items.len() < WRITERS {
+        return items.iter().try_for_each(work);
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let parts = items.chunks(items.len().div_ceil(WRITERS));
+        let writers: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(work))).collect();
+        let ended = writers.into_iter().map(|writer| writer.join());
+        ended.map(|one| one.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// Writes the new bytes, and keeps the old file, beside the place.
-fn stage(path: &Path, bytes: Option<&[u8]>) -> Result<(), Error> {
+fn keep(path: &Path, bytes: Option<&[u8]>) -> Result<(), Error> {
     if let Some(bytes) = bytes {
         let new = beside(path, NEW);
         let write = || {
@@ -142,13 +164,10 @@ fn stage(path: &Path, bytes: Option<&[u8]>) -> Result<(), Error> {
     }
 }
 
-fn rename_all(places: &[(PathBuf, Option<&[u8]>)]) -> Result<(), Error> {
+fn rename_all(places: &[(PathBuf, bool)]) -> Result<(), Error> {
     let mut folders = BTreeSet::new();
-    for (done, (path, bytes)) in places.iter().enumerate() {
-        let put = match bytes {
-            Some(_) => fs::rename(beside(path, NEW), path),
-            None => remove(path),
-        };
+    for (done, (path, new)) in places.iter().enumerate() {
+        let put = if *new { fs::rename(beside(path, NEW), path) } else { remove(path) };
         if let Err(error) = put {
             let back = places[..done].iter().rev().map(|(path, _)| put_back(path));
             let stuck = back.fold(false, |stuck, back| stuck | back.is_err());

@@ -15,7 +15,7 @@ pub use terms::{Layers, Set, Term, terms};
 use crate::catalogue::{Origin, RuleKind, Severity};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The rule file that says which publication is in force.
@@ -125,6 +125,17 @@ pub fn revision(files: &BTreeMap<String, String>) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// File, without its folder, and name of each group in the rule files.
+pub fn groups_of(files: &BTreeMap<String, String>) -> BTreeSet<(String, String)> {
+    let names = files.iter().filter_map(|(path, text)| Some((path.strip_prefix("rules/")?, text)));
+    let names = names.flat_map(|(file, text)| {
+        // as the YAML writer writes them: nothing else of ours stands at a line's beginning with a dash
+        let groups = text.lines().filter_map(|line| line.strip_prefix("- name: "));
+        groups.map(move |name| (file.to_owned(), name.trim_matches('"').to_owned()))
+    });
+    names.collect()
 }
 
 fn yaml(file: &File) -> Result<String, YamlError> {

@@ -1,8 +1,10 @@
 //! Servers as Prometheus' targets (file_sd, HTTP SD). Pure: the same servers always give the
 //! same bytes.
 
-use serde::Serialize;
-use std::collections::BTreeMap;
+use super::client::Scrapes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The file of an owner who has no server; Prometheus wants a list, not a missing file.
 pub const EMPTY: &str = "[]\n";
@@ -40,36 +42,81 @@ struct Group<'a> {
     labels: BTreeMap<&'a str, &'a str>,
 }
 
-/// A file for each owner who has servers, by path below the Prometheus folder, one line a
-/// server. Fails only if the JSON writer does.
-pub fn render(
-    targets: &[Target],
+/// The file of one owner, one line a server. Fails only if the JSON writer does.
+pub fn file(
+    mut servers: Vec<Target>,
     owner_label: &str,
     server_label: &str,
-) -> Result<BTreeMap<String, String>, serde_json::Error> {
-    let mut owners: BTreeMap<i64, Vec<&Target>> = BTreeMap::new();
-    for target in targets {
-        owners.entry(target.owner_id).or_default().push(target);
-    }
-    let mut files = BTreeMap::new();
-    for (owner, mut servers) in owners {
-        servers.sort_by(|a, b| {
-            let key = |t: &Target| (t.port, t.address.clone(), t.job.clone());
-            let ids = a.server_external_id.cmp(&b.server_external_id);
-            ids.then_with(|| key(a).cmp(&key(b)))
-        });
-        let mut lines = Vec::with_capacity(servers.len());
-        for server in servers {
-            lines.push(serde_json::to_string(&group(server, owner_label, server_label))?);
+) -> Result<String, serde_json::Error> {
+    let order = |a: &Target, b: &Target| {
+        let ids = a.server_external_id.cmp(&b.server_external_id);
+        ids.then_with(|| (a.port, &a.address, &a.job).cmp(&(b.port, &b.address, &b.job)))
+    };
+    servers.sort_unstable_by(order);
+    let mut text = Vec::with_capacity(servers.len() * 160 + 4);
+    text.extend(b"[\n");
+    for (n, server) in servers.iter().enumerate() {
+        if n > 0 {
+            text.extend(b",\n");
         }
-        files.insert(path(owner), format!("[\n{}\n]\n", lines.join(",\n")));
+        serde_json::to_writer(&mut text, &group(server, owner_label, server_label))?;
     }
-    Ok(files)
+    text.extend(b"\n]\n");
+    // serde_json writes UTF-8 only
+    Ok(String::from_utf8(text).unwrap_or_default())
+}
+
+/// A digest of how files are made: of a sample with everything that a server can have. Files of another recipe are to be
+/// made anew.
+pub fn recipe(owner_label: &str, server_label: &str) -> String {
+    let plain = Target {
+        owner_id: 1,
+        owner_external_id: "owner".into(),
+        server_external_id: "\"plain\"".into(),
+        address: "192.0.2.7".into(),
+        port: 9100,
+        job: "node".into(),
+        scheme: "http".into(),
+        metrics_path: "/metrics".into(),
+        labels: BTreeMap::new(),
+    };
+    let labels =
+        ["rack", "__address__", "instance", "job", owner_label].map(|name| (name.into(), "é".into()));
+    let odd = Target {
+        server_external_id: "odd".into(),
+        address: "2001:db8::7".into(),
+        scheme: "https".into(),
+        metrics_path: "/other".into(),
+        labels: labels.into(),
+        ..plain.clone()
+    };
+    let sample = file(vec![plain, odd], owner_label, server_label).unwrap_or_default();
+    super::hex(&Sha256::digest(sample))
 }
 
 /// The path of an owner's targets below the Prometheus folder.
 pub fn path(owner_id: i64) -> String {
     format!("targets/owner-{owner_id}.json")
+}
+
+/// Address, owner and server of each target in a file of ours.
+pub fn scraped(text: &str, owner_label: &str, server_label: &str) -> BTreeSet<Scrapes> {
+    #[derive(Deserialize)]
+    struct Read {
+        targets: Vec<String>,
+        labels: BTreeMap<String, String>,
+    }
+    let groups: Vec<Read> = serde_json::from_str(text).unwrap_or_default();
+    let one = |mut group: Read| {
+        let (owner, server) = (group.labels.remove(owner_label)?, group.labels.remove(server_label)?);
+        Some((group.targets.pop()?, owner, server))
+    };
+    groups.into_iter().filter_map(one).collect()
+}
+
+/// Whose targets a file holds; `None`: it is no file of ours.
+pub fn owner_of(path: &str) -> Option<i64> {
+    path.strip_prefix("targets/owner-")?.strip_suffix(".json")?.parse().ok()
 }
 
 fn group<'a>(target: &'a Target, owner_label: &'a str, server_label: &'a str) -> Group<'a> {
@@ -108,18 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_an_owner_and_a_line_a_server() {
+    fn a_line_a_server() {
         let mut odd = target(11, "b", "2001:db8::1");
         odd.scheme = "https".to_owned();
         odd.metrics_path = "/m".to_owned();
         odd.labels = [("env", "prod"), ("__address__", "x"), ("job", "x"), ("o", "12")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into();
-        let servers = [odd, target(2, "1", "10.0.0.5"), target(11, "a\"", "db.example.com")];
-        let files = render(&servers, "o", "s").unwrap();
-        assert_eq!(files.keys().collect::<Vec<_>>(), ["targets/owner-11.json", "targets/owner-2.json"]);
         assert_eq!(
-            files["targets/owner-11.json"],
+            file(vec![odd, target(11, "a\"", "db.example.com")], "o", "s").unwrap(),
             concat!(
                 "[\n",
                 r#"{"targets":["db.example.com:9100"],"labels":{"job":"node","o":"o11","s":"a\""}},"#,
@@ -134,8 +178,22 @@ mod tests {
     #[test]
     fn the_order_of_the_servers_is_not_seen() {
         let mut servers = vec![target(1, "a", "10.0.0.2"), target(1, "b", "10.0.0.1")];
-        let before = render(&servers, "o", "s").unwrap();
+        let before = file(servers.clone(), "o", "s").unwrap();
         servers.reverse();
-        assert_eq!(render(&servers, "o", "s").unwrap(), before);
+        assert_eq!(file(servers, "o", "s").unwrap(), before);
+    }
+
+    #[test]
+    fn paths_name_owners() {
+        assert_eq!(owner_of(&path(-7)), Some(-7));
+        for other in ["targets/owner-x.json", "targets/own.json", "rules/owner-1.json"] {
+            assert_eq!(owner_of(other), None);
+        }
+    }
+
+    #[test]
+    fn other_labels_are_another_recipe() {
+        assert_ne!(recipe("o", "s"), recipe("o", "t"));
+        assert_eq!(recipe("o", "s"), recipe("o", "s"));
     }
 }

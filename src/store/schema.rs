@@ -114,6 +114,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         removed_at -> Nullable<Timestamptz>,
         history_days -> Nullable<Int4>,
+        changes -> Int8,
     }
 }
 
@@ -174,6 +175,20 @@ diesel::table! {
         servers -> Int4,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        recipe -> Text,
+        files -> Int4,
+        kept -> Bool,
+        written_at -> Nullable<Timestamptz>,
+        copy_of -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    files_in_force (path) {
+        path -> Text,
+        sha256 -> Bytea,
+        changes -> Nullable<Int8>,
+        servers -> Int4,
     }
 }
 
@@ -190,6 +205,7 @@ diesel::table! {
         path -> Text,
         sha256 -> Bytea,
         change -> Text,
+        before -> Nullable<Bytea>,
     }
 }
 
@@ -200,6 +216,10 @@ diesel::table! {
         state -> Text,
         reason -> Text,
         took_ms -> Int4,
+        loaded_at -> Nullable<Timestamptz>,
+        rules_at -> Nullable<Timestamptz>,
+        targets_at -> Nullable<Timestamptz>,
+        targets -> Text,
     }
 }
 
@@ -210,6 +230,35 @@ diesel::table! {
         owner_id -> Nullable<Int8>,
         user_name -> Text,
         summary -> Text,
+        tx -> Int8,
+        publication_id -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    unpublished_rows (id) {
+        id -> Int8,
+        tx -> Int8,
+        kind -> Text,
+        key -> Text,
+        owner_id -> Nullable<Int8>,
+        before -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    drift (path) {
+        path -> Text,
+        change -> Text,
+        found_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    publishing (one_row) {
+        one_row -> Bool,
+        automatic -> Bool,
+        quiet_seconds -> Int4,
     }
 }
 

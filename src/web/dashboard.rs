@@ -39,6 +39,10 @@ struct DashboardPage {
     path: Option<Path>,
     /// For customers: that the way is broken; empty: it is not.
     late: String,
+    /// For admins: how many files in the folder another hand has changed.
+    drifted: i64,
+    /// For customers: that what they changed waits for the staff; empty: nothing does.
+    waits: String,
     /// Empty: done, or not for this person.
     steps: Vec<Step>,
     /// The login name of somebody who belongs to no owner, and so sees nothing.
@@ -80,6 +84,11 @@ pub async fn show(
         None => None,
     };
     let late = if user.all().is_none() { heartbeat::sentence(&mut db).await? } else { String::new() };
+    let waits = waits_for_staff(&mut db, &user).await?;
+    let drifted = match user.all() {
+        Some(all) => publications::drifted(&mut db, all).await?,
+        None => 0,
+    };
     let total = counts.up + counts.down + counts.unknown + counts.paused;
     let page = DashboardPage {
         show_owner: user.sees_several(),
@@ -93,6 +102,8 @@ pub async fn show(
         pending: waiting(&mut db, &user).await?,
         path,
         late,
+        waits,
+        drifted,
         steps: steps(&mut db, &user, total).await?,
         frame: look.frame(&mut db, &user, &session).await?,
     };
@@ -161,12 +172,25 @@ async fn waiting(db: &mut Db, user: &User) -> Result<String> {
     let Some(all) = user.all() else {
         return Ok(String::new());
     };
-    let pending = changes::pending(db, all, 100).await?;
-    Ok(match pending.as_slice() {
-        [] => String::new(),
-        [one] => one.summary.clone(),
-        many if many.len() == 100 => "100 changes or more".into(),
-        many => counted(i64::try_from(many.len()).unwrap_or_default(), "change"),
+    Ok(match changes::pending(db, all).await? {
+        0 => String::new(),
+        1 => changes::net(db, all, 1).await?.pop().map_or_else(|| "1 change".into(), |change| change.text),
+        n => counted(n, "change"),
+    })
+}
+
+/// What customers read of their own changes, on every page that shows what they change; empty: none waits, or admins read it.
+pub(super) async fn waits_for_staff(db: &mut Db, user: &User) -> Result<String> {
+    if user.is_admin() {
+        return Ok(String::new());
+    }
+    Ok(match changes::waiting(db, &user.scope()).await? {
+        0 => String::new(),
+        1 => "1 change waits to be published by the staff; until then Prometheus goes on as before.".into(),
+        n => format!(
+            "{} wait to be published by the staff; until then Prometheus goes on as before.",
+            counted(n, "change")
+        ),
     })
 }
 

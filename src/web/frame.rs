@@ -20,8 +20,8 @@ pub struct Frame {
     /// Path of this page without its query.
     pub path: String,
     pub flash: Option<Flash>,
-    /// For admins: changes wait to be published.
-    pub pending: bool,
+    /// For admins: how many changes wait to be published.
+    pub pending: i64,
     /// Open alerts that this person sees.
     pub firing: i64,
     pub css: &'static str,

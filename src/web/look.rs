@@ -60,7 +60,7 @@ impl Look {
             theme: self.theme,
             path: self.path.clone(),
             flash: None,
-            pending: false,
+            pending: 0,
             firing: 0,
             css: assets::url("app.css"),
             htmx: assets::url("htmx-4.0.1.min.js"),
@@ -74,8 +74,8 @@ impl Look {
     pub async fn frame(&self, db: &mut Db, user: &User, session: &Session) -> Result<Frame> {
         let firing = history::open_count(db, &user.scope(), MOST_FIRING).await?;
         let pending = match user.all() {
-            Some(all) => changes::any(db, all).await?,
-            None => false,
+            Some(all) => changes::pending(db, all).await?,
+            None => 0,
         };
         // a fragment does not show it, so it is left for the next whole page
         let flash = if self.fragment { None } else { take_flash(session).await? };

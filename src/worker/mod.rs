@@ -2,12 +2,14 @@
 //! must run once in a cluster of prommgrs holds an advisory lock.
 
 mod path;
+mod publish;
 mod reconcile;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 pub use self::path::watch_path;
+pub use self::publish::{look_for_drift, publish_by_itself};
 pub use self::reconcile::{Compared, reconcile};
 use jiff::Timestamp;
 use metrics::{counter, gauge};
@@ -18,7 +20,7 @@ use crate::error::Result;
 use crate::store::retention::{self, Place};
 use crate::store::scope::All;
 use crate::store::{
-    alerts, attempts, browsers, health, heartbeats, idempotency, intake, quarantine, sessions,
+    alerts, attempts, browsers, health, heartbeats, idempotency, intake, publications, quarantine, sessions,
 };
 
 /// How often Prometheus is asked which servers it reaches.
@@ -33,13 +35,17 @@ const INDEX_EVERY: Duration = Duration::from_secs(2);
 const RETAIN_EVERY: Duration = Duration::from_secs(300);
 /// Steps of deleting at a time: other jobs wait meanwhile.
 const RETAIN_STEPS: usize = 20;
+/// How often the folder is compared with what was published.
+const DRIFT_EVERY: Duration = Duration::from_secs(60);
+/// Publications whose files are kept.
+const KEPT_PUBLICATIONS: i64 = 200;
 /// Held by the instance that works.
 const WORKER_LOCK: i64 = 0x7072_6f6d_6d67_7204;
 
 /// Works until `stop`.
 pub async fn work(app: App, stop: CancellationToken) {
     // a long list of Alertmanager's is not to hold up the rest
-    tokio::join!(keep_time(&app, &stop), reconcile::work(&app, &stop));
+    tokio::join!(keep_time(&app, &stop), reconcile::work(&app, &stop), publish::work(&app, &stop));
 }
 
 async fn keep_time(app: &App, stop: &CancellationToken) {
@@ -48,8 +54,9 @@ async fn keep_time(app: &App, stop: &CancellationToken) {
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut index = tokio::time::interval(INDEX_EVERY);
     let mut retain = tokio::time::interval(RETAIN_EVERY);
+    let mut drift = tokio::time::interval(DRIFT_EVERY);
     let mut place = None;
-    for clock in [&mut watch, &mut path, &mut tidy, &mut index, &mut retain] {
+    for clock in [&mut watch, &mut path, &mut tidy, &mut index, &mut retain, &mut drift] {
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
@@ -59,6 +66,7 @@ async fn keep_time(app: &App, stop: &CancellationToken) {
             _ = path.tick() => ("path", once(app, watch_path(app)).await),
             _ = tidy.tick() => ("tidy", once(app, self::tidy(app)).await),
             _ = retain.tick() => ("retain", once(app, self::retain(app, &mut place, Timestamp::now())).await),
+            _ = drift.tick() => ("drift", once(app, look_for_drift(app)).await),
             _ = index.tick() => ("index", self::index(app).await),
         };
         let result = if done.is_ok() { "success" } else { "failure" };
@@ -125,7 +133,7 @@ pub async fn index(app: &App) -> Result<()> {
 }
 
 /// Makes partitions ahead, adopts alerts, forgets what is old: sessions, known browsers, attempts,
-/// heartbeats, quarantine.
+/// heartbeats, quarantine, the files of publications.
 pub async fn tidy(app: &App) -> Result<()> {
     let all = All::operator();
     let mut db = app.db(all).await?;
@@ -144,6 +152,7 @@ pub async fn tidy(app: &App) -> Result<()> {
     browsers::sweep(&mut db, all).await?;
     idempotency::sweep(&mut db, all).await?;
     app.rate().tidy();
+    publications::prune(&mut db, all, KEPT_PUBLICATIONS).await?;
     sessions::sweep(app.store()).await?;
     Ok(())
 }

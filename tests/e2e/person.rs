@@ -51,11 +51,18 @@ impl Person {
         self.follow(self.http.post(self.url(path)).form(form)).await
     }
 
-    /// Looks at the difference, then presses the button.
+    /// Looks at the difference, then presses the button, and waits until the targets were seen, too.
     pub async fn publish(&mut self) -> Page {
         let page = self.get("/publications").await;
         let revision = page.value("input[name=revision]").expect("something waits to be published");
-        self.post("/publications", &[("revision", &revision)]).await
+        let page = self.post("/publications", &[("revision", &revision)]).await;
+        let path = page.path.clone();
+        until("the publication ends", Duration::from_secs(60), async || {
+            let page = self.get(&path).await;
+            let running = ["Running", "Following the targets"].contains(&page.state()?.as_str());
+            (!running).then_some(page)
+        })
+        .await
     }
 
     fn url(&self, path: &str) -> String {
@@ -130,6 +137,11 @@ impl Page {
     /// The target of the first link in the content below a path and an id.
     pub fn first_link(&self, room: &str) -> Option<String> {
         self.links(room).into_iter().map(|(href, _)| href).next()
+    }
+
+    /// How many links there are below a path and an id.
+    pub fn links_below(&self, room: &str) -> usize {
+        self.links(room).len()
     }
 
     /// The target of the link with that text.

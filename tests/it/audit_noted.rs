@@ -22,6 +22,9 @@ use crate::strangers::{Body, Entry, Gets, SECRETS, Scene, door_of, entries};
 /// Why an unsafe request of the walk leaves nothing in the audit.
 fn unnoted(entry: &Entry) -> Option<&'static str> {
     match (entry.route, &entry.body) {
+        ("/publications/discard" | "/publications/{id}/restoration", _) => {
+            Some("nothing was in force in the walk; those that work are in discard.rs and rollback.rs")
+        }
         ("/theme", _) => Some("a cookie of the browser's"),
         ("/view", Body::Form([])) => Some("ends a look, which was noted when it began"),
         ("/alerts/filters" | "/alerts/filters/{id}" | "/alerts/filters/{id}/removal", _) => {

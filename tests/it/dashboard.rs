@@ -118,7 +118,7 @@ async fn that_changes_wait_is_for_admins_to_know() {
         )
         .await;
     let page = house.root().get("/").await;
-    assert_eq!(page.one(".waiting p"), "Not published yet: Server web added to Nordwind.");
+    assert_eq!(page.one(".waiting p"), "Not published yet: Server web added for Nordwind.");
     assert!(!house.alice().get("/").await.has(".waiting"));
 }
 

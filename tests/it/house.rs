@@ -56,7 +56,8 @@ impl House {
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut house = Self::empty(change).await;
         // ids that are nobody's external id, so that a mix-up shows
-        let owners = "insert into owners (id, external_id, name) values (101, '11', 'Nordwind'), (102, '12', 'Südstern')";
+        let owners = "insert into owners (id, external_id, name) values (101, '11', 'Nordwind'), (102, '12', 'Südstern'); \
+            delete from unpublished_rows";
         house.db.batch_execute(owners).await.unwrap();
         (house.nordwind, house.suedstern) = (101, 102);
         let people = [

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -34,6 +34,8 @@ struct Inner {
     folder: Mutex<PathBuf>,
     refuses: Mutex<Option<String>>,
     in_force: Mutex<Option<String>>,
+    groups: Mutex<Vec<(String, String)>>,
+    stays: AtomicBool,
     reloads: AtomicUsize,
     up: Mutex<Vec<(String, String, bool)>>,
     sends: Mutex<(Option<String>, usize, f64)>,
@@ -61,6 +63,9 @@ impl Prometheus {
         let router = Router::new()
             .route("/api/v1/rules", get(rules))
             .route("/-/reload", post(reload))
+            .route("/metrics", get(metrics))
+            .route("/api/v1/targets", get(targets))
+            .route("/api/v1/status/config", get(config))
             .route("/api/v1/query", post(query))
             .route("/api/v1/query_range", post(range))
             .route("/api/v1/alertmanagers", get(alertmanagers))
@@ -83,6 +88,11 @@ impl Prometheus {
     /// Has it accept again.
     pub fn relents(&self) {
         *self.inner.refuses.lock().unwrap() = None;
+    }
+
+    /// Has it scrape no targets, whatever the folder says, or those of the folder again.
+    pub fn scrapes_nothing(&self, nothing: bool) {
+        self.inner.stays.store(nothing, Ordering::Relaxed);
     }
 
     /// Has it see these servers: owner's and server's external id, and whether it reaches them.
@@ -154,6 +164,15 @@ async fn reload(State(inner): State<Arc<Inner>>) -> (StatusCode, String) {
     if let Some(why) = inner.refuses.lock().unwrap().clone() {
         return (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {why}"));
     }
+    let rules = inner.folder.lock().unwrap().join("rules");
+    let mut groups = Vec::new();
+    for entry in std::fs::read_dir(rules).into_iter().flatten().flatten() {
+        let (file, text) =
+            (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap());
+        let names = text.lines().filter_map(|line| line.strip_prefix("- name: "));
+        groups.extend(names.map(|name| (file.clone(), name.to_owned())));
+    }
+    *inner.groups.lock().unwrap() = groups;
     let text =
         std::fs::read_to_string(inner.folder.lock().unwrap().join("rules/prommgr.yml")).unwrap_or_default();
     let revision = text.lines().find_map(|line| line.trim().strip_prefix("revision:"));
@@ -168,8 +187,45 @@ async fn rules(State(inner): State<Arc<Inner>>) -> Json<Value> {
         .map(|revision| json!({"name": "prommgr:publication:info", "type": "recording", "health": "ok", "labels": {"revision": revision}}))
         .into_iter()
         .collect();
-    let group = json!({"name": "prommgr", "file": "/etc/prometheus/rules/prommgr.yml", "rules": rules});
-    Json(json!({"status": "success", "data": {"groups": [group]}}))
+    let groups = inner.groups.lock().unwrap().clone();
+    let group = |(file, name): (String, String)| {
+        let rules = if name == "prommgr" { rules.clone() } else { Vec::new() };
+        json!({"name": name, "file": format!("/etc/prometheus/rules/{file}"), "rules": rules})
+    };
+    let groups: Vec<_> = groups.into_iter().map(group).collect();
+    Json(json!({"status": "success", "data": {"groups": groups}}))
+}
+
+async fn metrics(State(inner): State<Arc<Inner>>) -> String {
+    let (at, well) = (inner.reloads.load(Ordering::Relaxed), inner.refuses.lock().unwrap().is_none());
+    format!(
+        "# TYPE x gauge\nprometheus_config_last_reload_successful {}\nprometheus_config_last_reload_success_timestamp_seconds 1.79e+09{at}\n",
+        u8::from(well)
+    )
+}
+
+/// Those of the folder, as soon as they are there.
+async fn targets(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let folder = inner.folder.lock().unwrap().join("targets");
+    let mut active = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if inner.stays.load(Ordering::Relaxed) || entry.path().extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        let groups: Vec<Value> =
+            serde_json::from_str(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
+        for group in groups {
+            let mut labels = group["labels"].clone();
+            labels["__address__"] = group["targets"][0].clone();
+            active.push(json!({"discoveredLabels": labels, "labels": group["labels"], "health": "unknown"}));
+        }
+    }
+    Json(json!({"status": "success", "data": {"activeTargets": active}}))
+}
+
+async fn config() -> Json<Value> {
+    let yaml = "rule_files:\n- /elsewhere/*.yml\nscrape_configs:\n- job_name: x\n";
+    Json(json!({"status": "success", "data": {"yaml": yaml}}))
 }
 
 async fn alertmanagers(State(inner): State<Arc<Inner>>) -> Json<Value> {

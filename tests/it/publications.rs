@@ -1,9 +1,8 @@
 //! Publishing that works: what is written, and what is not.
 
-use std::collections::BTreeMap;
-
+use prommgr::prometheus::Order;
 use prommgr::store::changes::Actor;
-use prommgr::store::publications;
+use prommgr::store::publications::{self, Beginning, Ending};
 use prommgr::store::scope::All;
 
 use crate::house::House;
@@ -22,7 +21,7 @@ async fn the_button_brings_everything_into_force() {
     root.does("/owners", &[("name", "Westwind")]).await;
     let before = root.get("/publications").await.expect(200);
     assert!(before.all(".summary li")[0].starts_with("The first publication"));
-    assert!(before.has("nav .dot"), "the menu does not say that changes wait");
+    assert!(before.has("nav .waits"), "the menu does not say that changes wait");
     let page = publish(&root).await;
     assert_eq!(page.all(".now .state"), ["In force"]);
     assert_eq!(page.all("section[aria-labelledby=results] .state"), ["In force"]);
@@ -38,13 +37,13 @@ async fn the_button_brings_everything_into_force() {
     );
     let after = root.get("/publications").await.expect(200);
     assert_eq!(after.one("section.next .verdict"), "Nothing waits to be published.");
-    assert!(!after.has("nav .dot") && !after.offers("Publish"));
+    assert!(!after.has("nav .waits") && !after.offers("Publish"));
     assert_eq!(after.rows().len(), 1);
     assert_eq!(
         house.column("select state || ' ' || user_name || ' ' || servers from publications").await,
         ["in_force root 1"]
     );
-    assert_eq!(house.count("pending_changes").await, 0);
+    assert_eq!(house.count("pending_changes where publication_id is null").await, 0);
     // nothing is left beside
     assert!(files(&house.prom).keys().all(|path| path.ends_with(".yml") || path.ends_with(".json")));
 }
@@ -55,7 +54,14 @@ async fn a_second_publication_without_a_change_writes_nothing() {
     house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     publish(&house.root()).await;
     let before = files(&house.prom);
-    let id = house.app.publisher().publish(All::operator(), &Actor::command_line()).await.unwrap();
+    let id = house
+        .app
+        .publisher()
+        .publish(All::operator(), &Actor::command_line(), Order::default())
+        .await
+        .unwrap()
+        .seen()
+        .await;
     assert_eq!(files(&house.prom), before);
     assert_eq!(prometheus.reloads(), 1);
     let page = house.root().get(&format!("/publications/{id}")).await.expect(200);
@@ -172,13 +178,18 @@ async fn a_change_that_comes_meanwhile_stays_pending() {
     let id = house.server(house.nordwind, "7", "web", "10.0.0.5").await;
     house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "true")]).await;
     let mut db = house.app.db(All::operator()).await.unwrap();
-    let seen = publications::wanted(&mut db, All::operator()).await.unwrap();
+    let seen =
+        publications::wanted(&mut db, All::operator(), |_| Vec::new(), |_, _, _| Ok(())).await.unwrap();
     house.alice().does(&format!("/servers/{id}/enabled"), &[("enabled", "false")]).await;
-    let none = BTreeMap::new();
-    let running =
-        publications::begin(&mut db, All::operator(), &Actor::command_line(), "x", 1, &none).await.unwrap();
-    publications::finish(&mut db, All::operator(), running, "in_force", "", &[], &seen).await.unwrap();
-    assert_eq!(house.column("select summary from pending_changes").await, ["Server web paused"]);
+    let new =
+        Beginning { revision: "x", recipe: "x", servers: 1, files: 0, changed: Vec::new(), copy_of: None };
+    let running = publications::begin(&mut db, All::operator(), &Actor::command_line(), &new).await.unwrap();
+    let ending = Ending { state: "in_force", reason: String::new(), written_at: None, answers: Vec::new() };
+    publications::finish(&mut db, All::operator(), running, &ending, &[], &seen).await.unwrap();
+    assert_eq!(
+        house.column("select summary from pending_changes where publication_id is null").await,
+        ["Server web paused"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,10 +199,10 @@ async fn two_prommgrs_that_publish_at_the_same_moment_both_end_well() {
     let twin = house.twin();
     let by = Actor::command_line();
     let (one, other) = tokio::join!(
-        house.app.publisher().publish(All::operator(), &by),
-        twin.publisher().publish(All::operator(), &by)
+        house.app.publisher().publish(All::operator(), &by, Order::default()),
+        twin.publisher().publish(All::operator(), &by, Order::default())
     );
-    assert_ne!(one.unwrap(), other.unwrap());
+    assert_ne!(one.unwrap().id, other.unwrap().id);
     assert_eq!(house.column("select state from publications").await, ["in_force", "in_force"]);
     assert_eq!(targets(&house, house.nordwind).as_array().unwrap().len(), 1);
 }
@@ -231,4 +242,78 @@ async fn only_admins_publish() {
     );
     house.root().get("/publications/999").await.expect(404);
     assert_eq!((prometheus.reloads(), house.count("publications").await), (0, 0));
+}
+
+/// What changed is counted by the database, whoever changes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_changed_by_hand_is_published_too() {
+    let (house, _prometheus) = wired().await;
+    let web = house.server(house.nordwind, "7", "web", "10.0.0.5").await;
+    house.server(house.suedstern, "8", "mail", "10.0.0.5").await;
+    publish(&house.root()).await;
+    let told = |owner| targets(&house, owner).to_string();
+    let by = Actor::command_line();
+    let publishes = async |sql: String| {
+        house.db.batch_execute(&sql).await.unwrap();
+        house.app.publisher().publish(All::operator(), &by, Order::default()).await.unwrap();
+    };
+    publishes(format!("update servers set address = '10.0.0.77' where id = {web}")).await;
+    assert!(told(101).contains("10.0.0.77"));
+    publishes("update owners set external_id = '111' where id = 101".into()).await;
+    assert!(told(101).contains("\"111\"") && !told(102).contains("111"));
+    publishes("update owners set removed_at = now() where id = 102".into()).await;
+    assert_eq!(told(102), "[]");
+    publishes("update owners set removed_at = null where id = 102".into()).await;
+    assert!(told(102).contains("10.0.0.5"));
+    publishes(format!("delete from servers where id = {web}")).await;
+    assert_eq!(told(101), "[]");
+    // a comment is no change of what is published
+    let before = files(&house.prom);
+    publishes("update servers set comment = 'x'; update owners set comment = 'x'".into()).await;
+    assert_eq!(files(&house.prom), before);
+    assert!(house.db.execute("update servers set owner_id = 101", &[]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_labels_make_every_file_anew() {
+    let (house, _prometheus) = wired().await;
+    house.server(house.nordwind, "7", "web", "10.0.0.5").await;
+    publish(&house.root()).await;
+    let twin = house.twin_with(|settings| settings.owner_label = Some("customer".into()));
+    twin.publisher().publish(All::operator(), &Actor::command_line(), Order::default()).await.unwrap();
+    assert_eq!(targets(&house, 101)[0]["labels"]["customer"], "11");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_keeps_what_it_changed_and_old_ones_are_taken_away() {
+    let (house, _prometheus) = wired().await;
+    let web = house.server(house.nordwind, "7", "web", "10.0.0.1").await;
+    house.server(house.suedstern, "8", "mail", "10.0.0.5").await;
+    publish(&house.root()).await;
+    for n in 2..6 {
+        let sql = format!("update servers set address = '10.0.0.{n}' where id = {web}");
+        house.db.batch_execute(&sql).await.unwrap();
+        publish(&house.root()).await;
+    }
+    let ids = house.column("select id::text from publications order by id").await;
+    let changed = house
+        .column(
+            "select count(*)::text from publication_files group by publication_id order by publication_id",
+        )
+        .await;
+    assert_eq!(changed[1..], ["1", "1", "1", "1"]);
+    let mut db = house.app.db(All::operator()).await.unwrap();
+    assert_eq!(publications::prune(&mut db, All::operator(), 2).await.unwrap(), 3);
+    assert_eq!(publications::prune(&mut db, All::operator(), 2).await.unwrap(), 0);
+    // the two that are kept have one file each, with what was before
+    assert_eq!((house.count("publication_files").await, house.count("files_in_force").await), (2, 9));
+    assert_eq!(house.count("blobs").await, 9 + 2);
+    let old = house.root().get(&format!("/publications/{}", ids[1])).await.expect(200);
+    assert_eq!(old.one("section[aria-labelledby=files] .quiet"), "Its files are no longer kept.");
+    let new = house.root().get(&format!("/publications/{}", ids[4])).await.expect(200);
+    assert!(new.all(".diff .del").concat().contains("10.0.0.4"));
+    // what is in force stays, however old it is
+    house.db.batch_execute("insert into publications (user_name, revision, state, servers) select 'root', 'x', 'refused', 1 from generate_series(1, 5)").await.unwrap();
+    publications::prune(&mut db, All::operator(), 2).await.unwrap();
+    assert_eq!(house.count(&format!("publications where kept and id = {}", ids[4])).await, 1);
 }

@@ -1,5 +1,7 @@
 //! Publishing that does not work: nothing is lost, nothing is half-written, and it is said why.
 
+use prommgr::prometheus::Order;
+
 use crate::house::House;
 use crate::prometheus::{Prometheus, files, nobody, publish, wired};
 
@@ -41,12 +43,12 @@ async fn when_prometheus_refuses_the_old_files_are_put_back() {
     assert_eq!(text(&files(&house.prom)), text(&before));
     // it stays pending, with the same difference, and works once Prometheus does
     let waits = root.get("/publications").await.expect(200);
-    assert_eq!(waits.all(".summary li").len(), 2);
+    assert_eq!(waits.all("section.next > .summary li").len(), 2);
     assert_eq!(waits.all(".diff summary .mono").len(), 3);
     assert_eq!(waits.all("#rows .state"), ["Refused", "In force"]);
     prometheus.relents();
     assert_eq!(publish(&root).await.all(".now .state"), ["In force"]);
-    assert_eq!(house.count("pending_changes").await, 0);
+    assert_eq!(house.count("pending_changes where publication_id is null").await, 0);
     assert_ne!(text(&files(&house.prom)), text(&before));
 }
 
@@ -125,6 +127,7 @@ async fn one_that_reads_another_folder_is_not_called_in_force() {
     .await;
     assert_eq!(page.all("section[aria-labelledby=results] .state"), ["Not verified"]);
     assert!(page.one("#live .reason").contains("none of our rules"));
+    assert!(page.one("#live .reason").contains("It looks at /elsewhere/*.yml."));
     assert!(files(&house.prom).is_empty());
 }
 
@@ -191,6 +194,15 @@ async fn rules_of_the_operator_that_promtool_refuses_stop_it_before_anything_is_
     assert_eq!(page.all(".now .state"), ["Refused"]);
     assert!(page.one("#live .reason").contains("own.yml"));
     assert_eq!((prometheus.reloads(), files(&house.prom).len()), (0, 1));
+    // the rule, with its lines, where they are known
+    let wrong = "groups:\n- name: own\n  rules:\n  - alert: x\n    expr: up ==\n";
+    std::fs::write(house.prom.join("rules/own.yml"), wrong).unwrap();
+    let page = publish(&house.root()).await;
+    assert!(
+        page.one(".fault-at p").starts_with("rules/own.yml, line 5: could not parse expression"),
+        "{}",
+        page.one(".fault-at p")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,4 +214,56 @@ async fn a_publication_that_died_is_ended_by_the_next() {
         house.column("select state || coalesce(reason, '') from publications order by id").await,
         ["failedprommgr was stopped while it published.", "in_force"]
     );
+}
+
+/// Each step is told as it was seen, for each Prometheus.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_steps_are_told_as_they_were_seen() {
+    let (house, prometheus) = wired().await;
+    let web = house.server(house.nordwind, "7", "web", "10.0.0.5").await;
+    let root = house.root();
+    let steps = |page: &crate::page::Page| -> Vec<String> {
+        let told = page.all(".ladder li");
+        told.iter().map(|step| step.split(" just").next().unwrap().to_owned()).collect()
+    };
+    let all = ["Saved", "Written", "Loaded", "Rules in force", "Targets in force"];
+    assert_eq!(steps(&publish(&root).await), all);
+    // targets need no reload
+    house
+        .alice()
+        .does(&format!("/servers/{web}"), &[("name", "web"), ("address", "10.0.0.6"), ("enabled", "true")])
+        .await;
+    let told = steps(&publish(&root).await);
+    assert_eq!(told, ["Saved", "Written", "No reload needed", "Rules in force", "Targets in force"]);
+    // what a Prometheus does not scrape is not in force, however well it reloads; another publication ends the waiting
+    prometheus.scrapes_nothing(true);
+    house
+        .alice()
+        .does(&format!("/servers/{web}"), &[("name", "web"), ("address", "10.0.0.7"), ("enabled", "true")])
+        .await;
+    let by = prommgr::store::changes::Actor::command_line();
+    let all = prommgr::store::scope::All::operator();
+    let first = house.app.publisher().publish(all, &by, Order::default()).await.unwrap();
+    let page = root.get(&format!("/publications/{}", first.id)).await.expect(200);
+    assert_eq!(
+        (page.all(".now .state"), steps(&page).pop().unwrap()),
+        (vec!["Following the targets".to_owned()], "Targets not seen yet".to_owned())
+    );
+    assert!(page.has(".now[hx-get]"));
+    prometheus.scrapes_nothing(false);
+    let id = first.seen().await;
+    let page = root.get(&format!("/publications/{id}")).await.expect(200);
+    assert_eq!(
+        (page.all(".now .state"), steps(&page).pop().unwrap()),
+        (vec!["In force".to_owned()], "Targets in force".to_owned())
+    );
+    prometheus.scrapes_nothing(true);
+    let overtaken = house.app.publisher().publish(all, &by, Order::default()).await.unwrap();
+    let second = house.app.publisher().publish(all, &by, Order::default()).await.unwrap();
+    let id = overtaken.seen().await;
+    let page = root.get(&format!("/publications/{id}")).await.expect(200);
+    assert_eq!(steps(&page).pop().unwrap(), "Targets not seen");
+    assert!(page.one("section[aria-labelledby=results] .under").ends_with("came before they were seen."));
+    prometheus.scrapes_nothing(false);
+    second.seen().await;
 }

@@ -10,7 +10,7 @@ use crate::house::House;
 use crate::strangers::Scene;
 
 /// Every table that has rows of tenants, of the staff or of people, with the owner's column where it has one.
-const TENANTS: [(&str, &str); 10] = [
+const TENANTS: [(&str, &str); 11] = [
     ("owners", "id"),
     ("memberships", "owner_id"),
     ("servers", "owner_id"),
@@ -21,6 +21,7 @@ const TENANTS: [(&str, &str); 10] = [
     ("alert_notes", "owner_id"),
     ("suppressions", "owner_id"),
     ("pending_changes", "owner_id"),
+    ("unpublished_rows", "owner_id"),
 ];
 /// Of nobody: everybody reads them, and only the staff changes them.
 const EVERYBODYS: [&str; 1] = ["rule_kinds"];
@@ -56,7 +57,10 @@ async fn a_query_that_forgot_its_scope_finds_only_what_is_the_persons() {
         assert!(servers::find(&mut db, &everything, id).await.is_err());
         assert!(servers::find_rw(&mut db, &All::operator().into(), id).await.is_err());
     }
-    assert!(changes::pending(&mut db, All::operator(), 10).await.unwrap().is_empty());
+    assert!(changes::notes(&mut db, All::operator(), None, 10).await.unwrap().is_empty());
+    assert!(
+        changes::net(&mut db, All::operator(), 10).await.unwrap().iter().all(|one| one.owner_id == Some(102))
+    );
     assert!(publications::list(&mut db, All::operator(), &At::default()).await.unwrap().items.is_empty());
     assert_eq!(quarantine::count(&mut db, All::operator()).await.unwrap(), 0);
     let (everybodys, any) = (Writing::from(All::operator()), audit::Filter::default());

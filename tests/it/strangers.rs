@@ -216,6 +216,7 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/alerts/{id}/notes",        "/alerts/{alert}/notes",           &[("text", "nord-note")], people),
         entry("POST", "/alerts/{id}/notes/{note}/removal", "/alerts/{alert}/notes/{note}/removal", &[], [Login, Nothing, No, Done, Nothing]),
         entry("GET",  "/publications",             "/publications",                   &[],     admins),
+        entry("GET",  "/publications/compare",     "/publications/compare",           &[],     admins),
         entry("GET",  "/publications/{id}",        "/publications/{publication}",     &[],     admins),
         // a viewer has no audit: what their colleagues did is no row that they may see and not change
         entry("GET",  "/audit",                    "/audit?owner={owner}",            &[],     [Login, It, Nothing, It, It]),
@@ -238,6 +239,9 @@ pub fn entries() -> Vec<Entry> {
         // what takes things away comes last
         entry("POST", "/alerts/quarantine/{id}/removal", "/alerts/quarantine/{kept}/removal", &[], admins_do),
         entry("POST", "/alerts/quarantine/removal", "/alerts/quarantine/removal",     &[],     admins_do),
+        entry("POST", "/publications/automatic",   "/publications/automatic",         &[("quiet_seconds", "60")], admins_do),
+        entry("POST", "/publications/{id}/restoration", "/publications/{publication}/restoration", &[], admins_do),
+        entry("POST", "/publications/discard",     "/publications/discard",           &[],     admins_do),
         entry("POST", "/publications",             "/publications",                   &[],     admins_do),
         entry("POST", "/users/{id}/logout",        "/users/{dora}/logout",            &[],     admins_do),
         entry("POST", "/users/{id}/memberships/{owner}/removal", "/users/{alice}/memberships/102/removal", &[], [Login, Nothing, Nothing, Nothing, Nothing]),

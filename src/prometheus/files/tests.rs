@@ -36,27 +36,32 @@ fn files(files: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 const CPU: &str = "rules/cpu_threshold_exceeded.yml";
 
+fn apply(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
+    stage(dir, changes)?.put()
+}
+
 #[test]
-fn a_publication_is_written_and_only_what_changes() {
+fn many_files_are_written_and_others_left_alone() {
     let folder = Folder::new("write");
-    let wanted = files(&[("targets/owner-1.json", "[1]"), (CPU, "a")]);
-    let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
-    assert_eq!(plan(&old, &wanted), wanted);
-    apply(&folder.0, &wanted).unwrap();
+    apply(&folder.0, &files(&[(CPU, "a")])).unwrap();
     fs::write(folder.0.join("rules/own.yml"), "theirs").unwrap();
     fs::write(folder.0.join("targets/own.json"), "theirs").unwrap();
+    let many = (0..50).map(|n| (targets::path(n), format!("[{n}]"))).collect();
+    apply(&folder.0, &many).unwrap();
+    let managed = managed(&folder.0).unwrap();
+    assert!(managed.contains(CPU) && managed.contains("targets/owner-49.json"));
+    assert!(!managed.contains("targets/own.json") && !managed.contains("rules/own.yml"));
+    assert!((0..50).all(|n| folder.text(&targets::path(n)) == format!("[{n}]")));
+    assert_eq!(folder.names().len(), 53);
+    assert_eq!([CPU, "rules/own.yml"].map(|path| folder.text(path)), ["a", "theirs"]);
+}
 
-    let wanted = files(&[("targets/owner-2.json", "[2]"), (CPU, "a")]);
-    let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
-    let changes = plan(&old, &wanted);
-    assert_eq!(changes, files(&[("targets/owner-1.json", "[]\n"), ("targets/owner-2.json", "[2]")]));
-    apply(&folder.0, &changes).unwrap();
-    let old = read(&folder.0, &managed(&folder.0).unwrap()).unwrap();
-    assert!(plan(&old, &wanted).is_empty());
-    assert_eq!(
-        folder.names(),
-        ["cpu_threshold_exceeded.yml", "own.json", "own.yml", "owner-1.json", "owner-2.json"]
-    );
+#[test]
+fn what_is_not_put_in_place_changes_nothing() {
+    let folder = Folder::new("staged");
+    apply(&folder.0, &files(&[(CPU, "a")])).unwrap();
+    drop(stage(&folder.0, &files(&[(CPU, "b"), ("targets/owner-1.json", "[1]")])).unwrap());
+    assert_eq!((folder.names().len(), folder.text(CPU)), (1, "a".to_owned()));
 }
 
 #[test]
@@ -67,7 +72,7 @@ fn the_old_files_come_back() {
     let mut paths = managed(&folder.0).unwrap();
     paths.extend(wanted.keys().cloned());
     let old = read(&folder.0, &paths).unwrap();
-    apply(&folder.0, &plan(&old, &wanted)).unwrap();
+    apply(&folder.0, &wanted).unwrap();
     restore(&folder.0, &old).unwrap();
     let texts = [CPU, "rules/prommgr.yml", "targets/owner-1.json", "targets/owner-2.json"];
     assert_eq!(texts.map(|path| folder.text(path)), ["old", "none", "[1]", "[]\n"]);
@@ -96,9 +101,9 @@ fn after_a_failed_rename_everything_is_as_before() {
 
 /// As [`apply`], without keeping the old of what cannot be kept.
 fn replace_past_staging(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let places: Vec<_> = changes.iter().map(|(path, text)| (dir.join(path), Some(text.as_bytes()))).collect();
-    for (path, bytes) in &places {
-        let _ = stage(path, *bytes);
+    let places: Vec<_> = changes.iter().map(|(path, _)| (dir.join(path), true)).collect();
+    for (path, text) in changes {
+        let _ = keep(&dir.join(path), Some(text.as_bytes()));
     }
     rename_all(&places)
 }

@@ -50,6 +50,15 @@ impl NewServer {
     }
 }
 
+/// The fields that Prometheus sees.
+fn published(fields: &serde_json::Value) -> serde_json::Value {
+    let mut fields = fields.clone();
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|name, _| !matches!(name.as_str(), "name" | "comment"));
+    }
+    fields
+}
+
 type Values<'a> = (
     diesel::dsl::Eq<servers::name, &'a String>,
     diesel::dsl::Eq<servers::address, &'a String>,
@@ -119,7 +128,9 @@ impl Writable<Server> {
             if *external_id != old.external_id {
                 intake::adopt(conn, Some(self.owner_id)).await?;
             }
-            note(conn, by, Some(self.owner_id), format!("Server {} changed", new.name)).await?;
+            if published(&before) != published(&after) {
+                note(conn, by, Some(self.owner_id), format!("Server {} changed", new.name)).await?;
+            }
             if new.name != self.name {
                 alerts::renamed(conn, self.owner_id, self.id, &new.name).await?;
             }

@@ -8,7 +8,7 @@ use crate::store::audit::{Entry, kind};
 use crate::store::thresholds::format_duration;
 
 /// What was done; `{}` is what the object was called, where it is not who did it.
-pub const ACTIONS: [(&str, &str); 56] = [
+pub const ACTIONS: [(&str, &str); 61] = [
     ("alert.acknowledged", "Acknowledged {}"),
     ("alert.note_added", "Wrote a note at {}"),
     ("alert.note_removed", "Took a note away from {}"),
@@ -23,10 +23,13 @@ pub const ACTIONS: [(&str, &str); 56] = [
     ("membership.removed", "Took {} out of the members"),
     ("owner.added", "Added owner {}"),
     ("owner.changed", "Changed owner {}"),
+    ("owner.discarded", "Discarded before it was published: {}"),
     ("owner.removed", "Removed owner {}"),
     ("owner.restored", "Brought owner {} back"),
     ("owner.viewed", "Looked at everything as {} sees it"),
+    ("publication.automatic_set", "Changed {}"),
     ("publication.begun", "Published revision {}"),
+    ("publication.discarded", "Discarded {} that were not published"),
     ("quarantine.removed", "Deleted what was not understood: {}"),
     ("quarantine.replayed", "Read again what was not understood: {}"),
     ("rule_kind.added", "Added the rule kind {}"),
@@ -43,6 +46,7 @@ pub const ACTIONS: [(&str, &str); 56] = [
     ("second_factor.reset", "Reset the second factor of {}"),
     ("server.added", "Added server {}"),
     ("server.changed", "Changed server {}"),
+    ("server.discarded", "Discarded before it was published: {}"),
     ("server.paused", "Paused server {}"),
     ("server.removed", "Removed server {}"),
     ("server.restored", "Brought server {} back"),
@@ -51,6 +55,7 @@ pub const ACTIONS: [(&str, &str); 56] = [
     ("session.others_ended", "Ended the other sessions of {}"),
     ("session.refused", "Was not let in"),
     ("session.started", "Logged in"),
+    ("threshold.discarded", "Discarded before it was published: {}"),
     ("threshold.reset", "Let {} be inherited again"),
     ("threshold.set", "Set {}"),
     ("token.added", "Made token {}"),

@@ -15,7 +15,7 @@ use crate::face::Path;
 use crate::store::alerts::{self, Named, figures};
 use crate::store::owners;
 use crate::store::servers::{self, OpenAlerts, Server};
-use crate::store::{health, kinds, publications};
+use crate::store::{changes, health, kinds, publications};
 use crate::web::chart::{FLAPS, Strip};
 use crate::web::owners::{LAST, OPEN};
 use crate::web::{AlertRow, Frame, Link, Look, Pair, State, When, pairs};
@@ -40,6 +40,8 @@ struct ServerPage {
     created: When,
     state: State,
     state_text: String,
+    /// Something of it waits to be published.
+    waits: bool,
     /// The last 24 hours.
     day: Strip,
     open: Vec<AlertRow>,
@@ -84,6 +86,7 @@ pub async fn show(
         created: When::new(server.created_at, &look.zone),
         state: State::of_server(server.enabled, known.up, counted(&open), known.fresh),
         state_text: known.in_words(&server),
+        waits: changes::server_waits(&mut db, &server).await?,
         day: day(
             &server,
             known.up.filter(|_| known.fresh),

@@ -9,6 +9,7 @@ use crate::store::Db;
 use crate::store::owners::Owner;
 use crate::store::servers::{self, Server};
 use crate::store::thresholds::{self, Effective, ThresholdInput, format_duration, in_words};
+use crate::web::dashboard::waits_for_staff;
 use crate::web::owners::options;
 use crate::web::{Choice, Field, Frame, named_choices};
 
@@ -29,6 +30,8 @@ pub(super) struct ThresholdsPage {
     owner_id: String,
     server_id: String,
     kinds: Vec<KindRow>,
+    /// That changes wait for the staff; empty: none does, or admins read it.
+    waits: String,
 }
 
 struct KindRow {
@@ -72,6 +75,7 @@ pub(super) async fn page(
     let owners = options(db, &user.scope(), &owner_id).await?;
     let (_, layer, title) = chosen.names();
     Ok(ThresholdsPage {
+        waits: waits_for_staff(db, user).await?,
         frame,
         layer,
         title: title.to_owned(),
