@@ -152,6 +152,7 @@ pub fn routes() -> Vec<Route> {
         route("/servers/{id}/removal",       POST, User,    post(servers::remove)),
         route("/servers/{id}/restoration",   POST, User,    post(servers::restore)),
         route("/thresholds",                 BOTH, User,    get(thresholds::show).post(thresholds::set)),
+        route("/thresholds/trial",           POST, User,    post(thresholds::trial)),
         route("/thresholds/reset",           POST, User,    post(thresholds::reset)),
         route("/alerts",                     GET,  User,    get(alerts::list)),
         route("/alerts/figures",             GET,  User,    get(alerts::figures)),

@@ -4,9 +4,11 @@
 pub mod client;
 pub mod diff;
 pub mod files;
+pub mod firings;
 pub mod promtool;
 pub mod rules;
 pub mod targets;
+pub mod trial;
 pub mod values;
 
 use std::collections::BTreeMap;

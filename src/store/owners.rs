@@ -2,6 +2,7 @@
 
 mod change;
 mod choices;
+mod known;
 
 use std::collections::HashMap;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use self::change::{create, note_look, remove, remove_as_found, restore, update, update_as_found};
 pub use self::choices::{among, choices, choices_rw, named, suggestions};
+pub use self::known::known_since;
 use super::schema::owners;
 use super::scope::{Scope, Writable, Writing};
 use super::servers::OpenAlerts;

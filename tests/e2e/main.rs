@@ -5,6 +5,7 @@
 mod person;
 mod silence;
 mod stage;
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

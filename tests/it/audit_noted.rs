@@ -23,6 +23,7 @@ use crate::strangers::{Body, Entry, Gets, SECRETS, Scene, door_of, entries};
 fn unnoted(entry: &Entry) -> Option<&'static str> {
     match (entry.route, &entry.body) {
         ("/theme", _) => Some("a cookie of the browser's"),
+        ("/thresholds/trial", _) => Some("it saves nothing"),
         ("/view", Body::Form([])) => Some("ends a look, which was noted when it began"),
         ("/alerts/filters" | "/alerts/filters/{id}" | "/alerts/filters/{id}/removal", _) => {
             Some("what somebody keeps for their own eyes concerns nobody else")

@@ -139,6 +139,7 @@ fn what_is_pure_calls_neither() {
         "prometheus/rules.rs",
         "prometheus/targets.rs",
         "prometheus/diff.rs",
+        "prometheus/firings.rs",
         "alertmanager/payload.rs",
         "alertmanager/fingerprint.rs",
         "alertmanager/elements.rs",

@@ -75,6 +75,7 @@ mod thresholds;
 mod time_zone;
 mod tls;
 mod tokens;
+mod trials;
 mod upgrade;
 mod users;
 mod value;

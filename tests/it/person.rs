@@ -74,6 +74,17 @@ impl Person {
         self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
     }
 
+    /// As [`Self::presses`], by htmx: only the part that is swapped comes back.
+    pub async fn presses_for_part(&self, page: &Page, button: &str, fill: &[(&str, &str)]) -> Page {
+        let (path, mut form) = page.form_of(button);
+        form.retain(|(field, _)| !fill.iter().any(|(name, _)| name == field));
+        form.extend(fill.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = request.header("HX-Request", "true").header("HX-Request-Type", "partial");
+        self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
+    }
+
     /// Sends a form as the browser does in which it stands on a page of ours, or on another site's by its whole address.
     pub async fn posts_from(&self, page: &str, path: &str, form: &[(&str, &str)]) -> Page {
         let referer =

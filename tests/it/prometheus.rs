@@ -38,9 +38,13 @@ struct Inner {
     up: Mutex<Vec<(String, String, bool)>>,
     sends: Mutex<(Option<String>, usize, f64)>,
     values: Mutex<Vec<(f64, f64)>>,
+    servers: Mutex<Vec<Known>>,
     ranges: Mutex<Vec<Asked>>,
     silence: Arc<RwLock<()>>,
 }
+
+/// Values of a server, by its labels.
+type Known = (BTreeMap<String, String>, Vec<(f64, f64)>);
 
 /// A range query as it came.
 pub type Asked = BTreeMap<String, String>;
@@ -93,6 +97,13 @@ impl Prometheus {
     /// Has it know these values, by seconds since 1970.
     pub fn knows(&self, values: &[(f64, f64)]) {
         *self.inner.values.lock().unwrap() = values.to_vec();
+    }
+
+    /// Has it know these values of a server, for queries that name it: alone, above a number, or counted.
+    pub fn knows_of(&self, owner: &str, server: &str, values: &[(f64, f64)]) {
+        let labels = [("cloudnet_owner_id", owner), ("cloudnet_server_id", server), ("job", "node")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        self.inner.servers.lock().unwrap().push((labels, values.to_vec()));
     }
 
     /// The range queries that it was asked since this was last looked at.
@@ -176,8 +187,13 @@ async fn query(State(inner): State<Arc<Inner>>, Form(Query { query }): Form<Quer
 /// The values that it knows of that time, whatever is asked.
 async fn range(State(inner): State<Arc<Inner>>, Form(asked): Form<Asked>) -> Json<Value> {
     let [from, to, step] = ["start", "end", "step"].map(|name| asked[name].parse::<i64>().unwrap());
+    let query = asked["query"].clone();
     inner.ranges.lock().unwrap().push(asked);
     drop(inner.silence.read().await);
+    let servers = inner.servers.lock().unwrap().clone();
+    if !servers.is_empty() {
+        return of_servers(&servers, &query, (from..=to).step_by(usize::try_from(step).unwrap()));
+    }
     let known = inner.values.lock().unwrap().clone();
     // the last one of the minute before each point
     let at = |point: i64| {
@@ -186,6 +202,28 @@ async fn range(State(inner): State<Arc<Inner>>, Form(asked): Form<Asked>) -> Jso
     };
     let values: Vec<_> = (from..=to).step_by(usize::try_from(step).unwrap()).filter_map(at).collect();
     let series = if values.is_empty() { json!([]) } else { json!([{"metric": {}, "values": values}]) };
+    Json(json!({"status": "success", "data": {"resultType": "matrix", "result": series}}))
+}
+
+/// What a query for some servers finds; a value holds for five minutes.
+fn of_servers(known: &[Known], query: &str, at: impl Iterator<Item = i64> + Clone) -> Json<Value> {
+    let named = |labels: &BTreeMap<String, String>| {
+        labels.iter().filter(|(name, _)| name.as_str() != "job").all(|(name, value)| {
+            let (_, rest) = query.split_once(&format!("{name}=")).unwrap();
+            rest.trim_start_matches(['~', '"']).split('"').next().unwrap().split('|').any(|id| id == value)
+        })
+    };
+    let above: Option<f64> = query.rsplit_once("} > ").map(|(_, limit)| limit.parse().unwrap());
+    let series = known.iter().filter(|(labels, _)| named(labels)).filter_map(|(labels, values)| {
+        let value = |point: i64| {
+            let held = |at: &f64| (point as f64 - 300.0..=point as f64).contains(at);
+            let value = values.iter().rfind(|(at, _)| held(at))?.1;
+            above.is_none_or(|limit| value > limit).then(|| json!([point, value.to_string()]))
+        };
+        let values: Vec<_> = at.clone().filter_map(value).collect();
+        (!values.is_empty()).then(|| json!({"metric": labels, "values": values}))
+    });
+    let series: Vec<_> = series.collect();
     Json(json!({"status": "success", "data": {"resultType": "matrix", "result": series}}))
 }
 

@@ -181,6 +181,7 @@ pub fn entries() -> Vec<Entry> {
         entry("GET",  "/thresholds",               "/thresholds?owner={owner}",       &[],     read),
         entry("GET",  "/thresholds",               "/thresholds?owner=102&server={server}", &[], [Login, Nothing, Nothing, Nothing, It]),
         entry("POST", "/thresholds",               "/thresholds",                     CPU,     people),
+        entry("POST", "/thresholds/trial",         "/thresholds/trial",               CPU,     [Login, Nothing, No, It, It]),
         entry("POST", "/thresholds/reset",         "/thresholds/reset",               CPU,     people),
         entry("GET",  "/alerts",                   "/alerts",                         &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts",                   "/alerts?owner={owner}",           &[],     [Login, It, It, It, It]),

@@ -1,6 +1,8 @@
 //! Thresholds: a page for each layer, and what is saved from it.
 
 mod page;
+mod told;
+mod trial;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use self::page::page;
+pub use self::trial::trial;
 use super::servers::id;
 use super::{Flash, Look, go};
 use crate::app::App;

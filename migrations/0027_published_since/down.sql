@@ -1,0 +1,1 @@
+drop function published_since;
