@@ -1,6 +1,8 @@
 //! Commands, nothing else.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to whoever typed it")]
 
+#[path = "main/import.rs"]
+mod import;
 #[path = "main/tokens.rs"]
 mod tokens;
 #[path = "main/users.rs"]
@@ -55,6 +57,8 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Add and change servers as files say, the difference first
+    Import(import::Import),
     /// A whole stack on this machine, to look at
     Demo {
         /// Forget everything that an earlier demo kept
@@ -117,6 +121,7 @@ async fn run(config: Config, command: Command) -> Result<()> {
         Command::User(command) => users::run(&config, command).await,
         Command::Token(command) => tokens::run(&config, command).await,
         Command::Publish { dry_run } => publish(config, dry_run).await,
+        Command::Import(asked) => import::run(&config, asked).await,
         Command::Demo { fresh } => {
             demo::run(config, fresh, stop_on_signal(), |text| println!("{text}")).await
         }

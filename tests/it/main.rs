@@ -39,6 +39,8 @@ mod handling;
 mod health;
 mod heartbeat;
 mod house_rules;
+mod import;
+mod import_page;
 mod intake;
 mod live;
 mod login;

@@ -53,7 +53,7 @@ pub struct Entry {
     pub root: Gets,
 }
 
-/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{filter}` (saved by alice), `{kept}` (in quarantine), `{link}` (an invitation), people by
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{filter}` (saved by alice), `{import}` (handed in by her), `{kept}` (in quarantine), `{link}` (an invitation), people by
 /// name and `{secret}` are filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
 /// alice's. Where programs ask, the cast presents tokens.
 #[rustfmt::skip]
@@ -172,6 +172,12 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/users/{id}/memberships/{owner}", "/users/{bob}/memberships/{owner}", VIEWER, admins_do),
         entry("GET",  "/servers",                  "/servers",                        &[],     [Login, It, It, It, It]),
         entry("POST", "/servers",                  "/servers",                        SERVER,  [Login, Messages, No, Done, Messages]),
+        entry("GET",  "/servers.csv",              "/servers.csv?owner={owner}",      &[],     [Login, It, It, It, It]),
+        entry("GET",  "/servers.json",             "/servers.json",                   &[],     [Login, It, It, It, It]),
+        entry("GET",  "/servers/import",           "/servers/import",                 &[],     [Login, It, No, It, It]),
+        entry("POST", "/servers/import",           "/servers/import",                 &[],     [Login, Messages, No, Messages, Messages]),
+        entry("GET",  "/servers/import/{id}",      "/servers/import/{import}",        &[],     [Login, Nothing, Nothing, It, Nothing]),
+        entry("POST", "/servers/import/{id}",      "/servers/import/{import}",        &[],     [Login, Nothing, Nothing, Done, Nothing]),
         entry("GET",  "/servers/new",              "/servers/new?owner={owner}",      &[],     [Login, It, No, It, It]),
         entry("GET",  "/servers/{id}",             "/servers/{server}",               &[],     read),
         entry("POST", "/servers/{id}",             "/servers/{server}",               SPARE,   people),
@@ -243,7 +249,7 @@ pub fn entries() -> Vec<Entry> {
 }
 
 /// What only Nordwind's people may read.
-pub const SECRETS: [&str; 13] = [
+pub const SECRETS: [&str; 15] = [
     "Nordwind",
     "nord-web",
     "nord-old",
@@ -257,6 +263,8 @@ pub const SECRETS: [&str; 13] = [
     "nord-note",
     "nord-remark",
     "nord-filter",
+    "nord-file",
+    "nord-spare",
 ];
 
 /// What is Nordwind's, and what the staff see of it.
@@ -271,6 +279,8 @@ pub struct Scene {
     note: String,
     /// Saved by alice.
     filter: String,
+    /// Handed in by alice.
+    import: String,
     /// An invitation.
     link: String,
     /// Name and id of each.
@@ -304,6 +314,8 @@ impl Scene {
         let note = house.column("select id::text from alert_notes").await.remove(0);
         house.db.batch_execute("insert into saved_filters (user_id, name, query) select id, 'nord-filter', 'state=open&owner=101' from users where name = 'alice'").await.unwrap();
         let filter = house.column("select id::text from saved_filters").await.remove(0);
+        house.db.batch_execute("insert into imports (user_id, name, content, remove) select id, 'nord-file.csv', E'name,address\\nnord-spare,10.0.9.5\\n', false from users where name = 'alice'").await.unwrap();
+        let import = house.column("select id::text from imports").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
         let kept = house.column("select id::text from quarantine").await.remove(0);
         house.db.batch_execute(
@@ -339,6 +351,7 @@ impl Scene {
             note,
             kept,
             filter,
+            import,
             link,
             people,
             handle,
@@ -358,6 +371,7 @@ impl Scene {
             .replace("{alert}", &self.alert)
             .replace("{note}", &self.note)
             .replace("{filter}", &self.filter)
+            .replace("{import}", &self.import)
             .replace("{publication}", &self.publication)
             .replace("{kept}", &self.kept)
             .replace("{handle}", &self.handle)
