@@ -76,13 +76,13 @@ pub(super) fn read(text: &str) -> Result<Servers, String> {
         }
     }
     let mut servers = Servers::default();
+    let mut lines = Lines { text, byte: 0, line: 1 };
     for record in reader.into_records() {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
                 let why = "It cannot be read.".to_owned();
-                servers.faults.push(Fault { place: format!("line {line}"), why });
+                servers.faults.push(Fault { place: lines.place(error.position()), why });
                 continue;
             }
         };
@@ -90,7 +90,7 @@ pub(super) fn read(text: &str) -> Result<Servers, String> {
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
-        let place = format!("line {}", record.position().map_or(0, csv::Position::line));
+        let place = lines.place(record.position());
         if record.len() > names.len() {
             let why = format!("It has {} cells, and there are {} columns.", record.len(), names.len());
             servers.faults.push(Fault { place, why });
@@ -105,6 +105,26 @@ pub(super) fn read(text: &str) -> Result<Servers, String> {
         servers.lines.push(line);
     }
     Ok(servers)
+}
+
+/// Counts lines up to a record. The reader's own count is one behind after `\r\n`, and at lines of nothing.
+struct Lines<'a> {
+    text: &'a str,
+    byte: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    fn place(&mut self, position: Option<&csv::Position>) -> String {
+        let begin = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(self.byte);
+        let bytes = self.text.as_bytes();
+        let rest = bytes.get(begin..).unwrap_or_default();
+        let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = bytes.get(self.byte..begin + blank).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.byte = self.byte.max(begin + blank);
+        format!("line {}", self.line)
+    }
 }
 
 fn field<'a>(line: &'a mut Line, column: &str) -> Option<&'a mut Option<String>> {
@@ -201,6 +221,9 @@ mod tests {
             [Fault { place: "line 2".into(), why: "It has 3 cells, and there are 2 columns.".into() }]
         );
         assert_eq!(faults.lines.len(), 1);
+        let apart = read("name,address\r\n\r\na,\"1\r\n2\"\r\nb,2\r\n\r\n\r\nc,3").unwrap();
+        let places: Vec<_> = apart.lines.iter().map(|line| line.place.as_str()).collect();
+        assert_eq!(places, ["line 3", "line 5", "line 8"]);
         let latin = super::super::read("x.csv", b"name,address\nM\xfcnchen,10.0.0.5\n", LABELS);
         assert!(latin.unwrap_err().contains("UTF-8"));
     }
