@@ -19,20 +19,20 @@ struct Group {
     #[serde(default)]
     targets: Vec<String>,
     #[serde(default)]
-    labels: BTreeMap<String, Text>,
+    labels: BTreeMap<String, Scalar>,
 }
 
 /// A label's value; Prometheus takes `7` for a text, too.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-enum Text {
+enum Scalar {
     Text(String),
     Truth(bool),
     Whole(i64),
     Number(f64),
 }
 
-impl Text {
+impl Scalar {
     fn into_string(self) -> String {
         match self {
             Self::Text(text) => text,

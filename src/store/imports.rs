@@ -19,6 +19,7 @@ pub struct Import {
     pub id: i64,
     #[diesel(sql_type = Text)]
     pub name: String,
+    /// Empty while it is under way, when nobody needs it.
     #[diesel(sql_type = Text)]
     pub content: String,
     /// Servers that are not in it are to be removed.
@@ -62,9 +63,9 @@ pub async fn save(db: &mut Db, user: i64, name: &str, content: &str, remove: boo
 /// The file of that person.
 pub async fn find(db: &mut Db, user: i64, id: i64) -> Result<Import> {
     Ok(diesel::sql_query(
-        "select id, name, content, remove, said, done, \"all\", \
-         case when state = 'under_way' and updated_at < now() - interval '30 seconds' then 'broken_off' else state end as state \
-         from imports where user_id = $1 and id = $2",
+        "select id, name, case now when 'under_way' then '' else content end as content, remove, said, done, \"all\", now as state \
+         from (select i.*, case when state = 'under_way' and updated_at < now() - interval '30 seconds' then 'broken_off' \
+           else i.state end as now from imports i where user_id = $1 and id = $2) i",
     )
     .bind::<Bigint, _>(user)
     .bind::<Bigint, _>(id)

@@ -216,8 +216,11 @@ fn of_servers(known: &[Known], query: &str, at: impl Iterator<Item = i64> + Clon
     let above: Option<f64> = query.rsplit_once("} > ").map(|(_, limit)| limit.parse().unwrap());
     let series = known.iter().filter(|(labels, _)| named(labels)).filter_map(|(labels, values)| {
         let value = |point: i64| {
-            let held = |at: &f64| (point as f64 - 300.0..=point as f64).contains(at);
-            let value = values.iter().rfind(|(at, _)| held(at))?.1;
+            let before = values.partition_point(|(at, _)| *at <= point as f64);
+            let (at, value) = *values[..before].last()?;
+            if at < point as f64 - 300.0 {
+                return None;
+            }
             above.is_none_or(|limit| value > limit).then(|| json!([point, value.to_string()]))
         };
         let values: Vec<_> = at.clone().filter_map(value).collect();

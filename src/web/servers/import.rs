@@ -279,5 +279,10 @@ async fn run(app: &App, user: &User, import: &Import, digest: &str) -> Result<St
         ended = work => ended?,
         () = tell => {}
     }
+    let told = async { imports::progress(&mut app.door().await?, import.id, all, all).await };
+    if let Err(error) = told.await {
+        // it is done all the same
+        tracing::warn!(%error, "how far an import is could not be told");
+    }
     Ok(Shown::new(&plan).counts)
 }
