@@ -19,6 +19,10 @@ use crate::web;
 pub const RATE: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
 /// The longest body of a form, bytes.
 pub const FORM_LIMIT: usize = 1 << 20;
+/// The longest body of a form with a file, bytes.
+pub const FILE_LIMIT: usize = 16 << 20;
+/// Where such forms go.
+const FILES: [&str; 1] = ["/servers/import"];
 
 impl IntoResponse for Error {
     /// The bare status with the error beside it; [`dress`] gives it a face.
@@ -63,7 +67,8 @@ pub async fn whole(request: Request, next: Next) -> Result<Response, Error> {
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| Error::TooLarge)?;
+    let limit = if FILES.contains(&parts.uri.path()) { FILE_LIMIT } else { FORM_LIMIT };
+    let body = axum::body::to_bytes(body, limit).await.map_err(|_| Error::TooLarge)?;
     Ok(next.run(Request::from_parts(parts, axum::body::Body::from(body))).await)
 }
 

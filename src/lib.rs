@@ -21,6 +21,8 @@ pub mod demo;
 pub mod error;
 /// The two faces of an error, and extractors that reject with it.
 pub mod face;
+/// Servers as files say them.
+pub mod import;
 /// Children that cannot outlive us.
 pub mod leash;
 /// News for pages that are open.

@@ -1,6 +1,8 @@
 //! Commands, nothing else.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to whoever typed it")]
 
+#[path = "main/import.rs"]
+mod import;
 #[path = "main/tokens.rs"]
 mod tokens;
 #[path = "main/users.rs"]
@@ -59,6 +61,8 @@ enum Command {
         #[arg(long)]
         overwrite: bool,
     },
+    /// Add and change servers as files say, the difference first
+    Import(import::Import),
     /// A whole stack on this machine, to look at
     Demo {
         /// Forget everything that an earlier demo kept
@@ -121,6 +125,7 @@ async fn run(config: Config, command: Command) -> Result<()> {
         Command::User(command) => users::run(&config, command).await,
         Command::Token(command) => tokens::run(&config, command).await,
         Command::Publish { dry_run, overwrite } => publish(config, dry_run, overwrite).await,
+        Command::Import(asked) => import::run(&config, asked).await,
         Command::Demo { fresh } => {
             demo::run(config, fresh, stop_on_signal(), |text| println!("{text}")).await
         }

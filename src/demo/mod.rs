@@ -1,6 +1,7 @@
 //! `prommgr demo`: a whole stack on this machine, to look at: embedded PostgreSQL, prommgr, and
 //! real Prometheus, Alertmanager and node_exporter, wired to each other and filled.
 
+pub mod past;
 pub mod seed;
 pub mod stack;
 
@@ -50,6 +51,7 @@ pub async fn run(mut config: Config, fresh: bool, stop: CancellationToken, say: 
         node_exporter: free_port(9100)?,
     };
     stack.write()?;
+    past::write(&stack, 6, &seed::past(&config, stack.node_exporter)).await?;
     config.data_dir = dir.clone();
     config.database_url = None;
     config.prom_dir = stack.prom_dir.clone();
@@ -84,6 +86,7 @@ pub async fn run(mut config: Config, fresh: bool, stop: CancellationToken, say: 
          What to try:\n  \
            - web-2 of Nordwind is down: its alert is in the history in half a minute ({url}alerts)\n  \
            - log in as the customer: only Nordwind's servers and alerts are there\n  \
+           - try a CPU threshold against the last week ({url}thresholds), which is made up here\n  \
            - lower a CPU threshold ({url}thresholds), publish ({url}publications), and put load on this machine\n  \
            - Prometheus itself is at http://127.0.0.1:{}, Alertmanager at http://127.0.0.1:{}\n\n\
          Data stays in {}; start with --fresh to begin anew. Ctrl-C ends everything.",

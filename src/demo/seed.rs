@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result};
 
+use super::past::Past;
 use crate::address::Reach;
 use crate::app::App;
 use crate::catalogue::Catalogue;
+use crate::config::Config;
 use crate::store::changes::Actor;
 use crate::store::owners::{self, OwnerInput};
 use crate::store::scope::All;
@@ -23,8 +25,10 @@ const OWNERS: [(&str, &str, &str); 3] = [
     ("13", "Südstern e. V.", ""),
 ];
 
-/// Owner's external id, server's, name, address, comment, enabled. Port 0 is node_exporter's.
-const SERVERS: [(&str, &str, &str, &str, u16, &str, bool); 7] = [
+/// Owner's external id, server's, name, address, port, comment, enabled. Port 0 is node_exporter's.
+type Seed = (&'static str, &'static str, &'static str, &'static str, u16, &'static str, bool);
+
+const SERVERS: [Seed; 7] = [
     (CUSTOMER, "4385", "web-1", "127.0.0.1", 0, "this machine", true),
     (CUSTOMER, "4386", "web-2", "127.0.0.1", 1, "nothing listens there: it is down", true),
     (CUSTOMER, "4387", "db-1", "localhost", 0, "this machine by its name", true),
@@ -33,6 +37,40 @@ const SERVERS: [(&str, &str, &str, &str, u16, &str, bool); 7] = [
     ("13", "6001", "mail", "127.0.0.1", 0, "this machine", true),
     ("13", "6002", "old-mail", "192.0.2.25", 9100, "switched off for good, so it is paused", false),
 ];
+
+/// A week that the servers never had, so that a threshold can be tried at once.
+pub fn past(config: &Config, node_exporter: u16) -> Vec<Past> {
+    let cpu: [fn(i64, i64) -> f64; 2] = [
+        |minute, day| match minute {
+            // a backup, longer at the weekend
+            200..225 => 92.0,
+            225..260 if day % 7 < 2 => 96.0,
+            minute => {
+                30.0 + 20.0 * (minute as f64 / 1440.0 * std::f64::consts::TAU).sin() + (minute % 7) as f64
+            }
+        },
+        |minute, day| {
+            12.0 + (minute % 11) as f64 + if day == 3 && (700..760).contains(&minute) { 66.0 } else { 0.0 }
+        },
+    ];
+    let watched = SERVERS.iter().filter(|server| server.6 && server.4 == 0);
+    let of = |(n, (owner, server, _, address, ..)): (usize, &Seed)| {
+        let labels = [
+            (config.owner_label.as_str(), *owner),
+            (&config.server_label, server),
+            ("instance", &format!("{address}:{node_exporter}")),
+            ("job", "node"),
+        ];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let up = Past {
+            name: "up",
+            labels: labels.clone(),
+            value: |minute, day| f64::from(day != 4 || minute > 12),
+        };
+        [up, Past { name: "prommgr:cpu_used:percent", labels, value: cpu[n % 2] }]
+    };
+    watched.enumerate().flat_map(of).collect()
+}
 
 /// Passwords of the two logins.
 pub struct Passwords {

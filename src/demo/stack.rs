@@ -138,7 +138,7 @@ pub async fn stop(leash: Leash) -> Result<()> {
     Ok(())
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+pub(super) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_program(file))
 }

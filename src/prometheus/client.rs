@@ -15,6 +15,8 @@ use url::Url;
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 // An error page of a proxy need not be shown in full.
 const MOST_REASON: usize = 500;
+// Values of many servers over a long time are asked for in parts.
+const MOST_BYTES: usize = 32 << 20;
 
 /// Why a Prometheus did not do what it was asked, in words for people; `at` has no password.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,8 @@ pub enum Error {
     Refused { at: Url, reason: String },
     #[error("Prometheus at {at} answered {status}: {reason}")]
     Answer { at: Url, status: u16, reason: String },
+    #[error("Prometheus at {at} answered with more than can be taken in")]
+    TooMuch { at: Url },
     #[error("no connection can be prepared: {0}")]
     Setup(String),
     #[error("too much is asked of Prometheus just now")]
@@ -158,18 +162,35 @@ impl Client {
         step: i64,
         limit: Duration,
     ) -> Result<Vec<Point>, Error> {
+        let first = self.ranges(promql, from, to, step, limit).await?.into_iter().next();
+        let points = first.map(|(_, points)| points).unwrap_or_default();
+        Ok(points.into_iter().filter(|(_, value)| value.is_finite()).collect())
+    }
+
+    /// Every series of a range query with its labels, as [`Self::range`], but with numbers that are not finite. An answer
+    /// above 32 MB is an error.
+    pub async fn ranges(
+        &self,
+        promql: &str,
+        from: Timestamp,
+        to: Timestamp,
+        step: i64,
+        limit: Duration,
+    ) -> Result<Vec<(BTreeMap<String, String>, Vec<Point>)>, Error> {
         let form = [
             ("query", promql.to_owned()),
             ("start", from.as_second().to_string()),
             ("end", to.as_second().to_string()),
             ("step", step.to_string()),
-            ("timeout", format!("{}s", limit.as_secs())),
+            ("timeout", format!("{}ms", limit.as_millis())),
         ];
         let request = self.0.http.post(self.0.url("api/v1/query_range")).form(&form).timeout(limit);
-        let Answer::Matrix(series) = self.data(request).await? else { return Ok(Vec::new()) };
-        let values = series.into_iter().next().map(|series| series.values).unwrap_or_default();
-        let points = values.into_iter().map(|(at, value)| (at, number(&value)));
-        Ok(points.filter(|(_, value)| value.is_finite()).collect())
+        let Answer::Matrix(series) = self.data_within(request, MOST_BYTES).await? else {
+            return Ok(Vec::new());
+        };
+        let points =
+            |values: Vec<(f64, Number)>| values.into_iter().map(|(at, value)| (at, value.0)).collect();
+        Ok(series.into_iter().map(|series| (series.metric, points(series.values))).collect())
     }
 
     /// Whether the servers answer, by owner's and server's `external_id`: of all that is
@@ -205,9 +226,23 @@ impl Client {
     }
 
     async fn data<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Error> {
-        let response = self.send(request).await?;
+        self.data_within(request, usize::MAX).await
+    }
+
+    async fn data_within<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+        most: usize,
+    ) -> Result<T, Error> {
+        let mut response = self.send(request).await?;
         let status = response.status().as_u16();
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > most {
+                return Err(Error::TooMuch { at: self.at() });
+            }
+        }
         serde_json::from_slice::<Envelope<T>>(&bytes).map(|envelope| envelope.data).map_err(|error| {
             Error::Answer { at: self.at(), status, reason: format!("not as Prometheus does: {error}") }
         })
@@ -272,7 +307,28 @@ struct Series {
 
 #[derive(Deserialize)]
 struct Range {
-    values: Vec<(f64, String)>,
+    #[serde(default)]
+    metric: BTreeMap<String, String>,
+    values: Vec<(f64, Number)>,
+}
+
+/// A number as Prometheus writes it, read without keeping its text: there may be a million.
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Number;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a number as text")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Number, E> {
+                Ok(Number(number(text)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 /// Prometheus writes numbers as text, `+Inf` and `NaN` among them.

@@ -7,12 +7,14 @@ mod draft;
 mod drift;
 pub mod fault;
 pub mod files;
+pub mod firings;
 mod folder;
 mod load;
 pub mod promtool;
 mod publish;
 pub mod rules;
 pub mod targets;
+pub mod trial;
 pub mod values;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ mod snapshot;
 mod terms;
 
 pub use fired::fired_at;
-pub(super) use promql::{literal, quoted};
+pub(super) use promql::{MOST_ALTERNATIVES, literal, matcher, quoted};
 pub use serde_saphyr::ser::Error as YamlError;
 pub use snapshot::Snapshot;
 pub use terms::{Layers, Set, Term, terms};

@@ -28,10 +28,12 @@ const LONG_STEP: i64 = 60;
 
 /// What asks every Prometheus for values.
 pub struct Values {
-    clients: Vec<Client>,
+    pub(super) clients: Vec<Client>,
     /// The owner's and the server's.
-    own: [String; 2],
+    pub(super) own: [String; 2],
     turns: Semaphore,
+    /// Of trials, which ask for a lot.
+    pub(super) trials: Semaphore,
 }
 
 /// Values in the order of time; where there are none, points are missing.
@@ -48,7 +50,8 @@ impl Values {
     /// Of these Prometheis, where these labels name owner and server.
     pub fn new(clients: &[Client], owner_label: &str, server_label: &str) -> Self {
         let own = [owner_label.to_owned(), server_label.to_owned()];
-        Self { clients: clients.to_vec(), own, turns: Semaphore::new(AT_ONCE) }
+        let (turns, trials) = (Semaphore::new(AT_ONCE), Semaphore::new(1));
+        Self { clients: clients.to_vec(), own, turns, trials }
     }
 
     /// The values of the series that an alert with these labels is of, `from` before `to`: those of the Prometheus that

@@ -14,6 +14,7 @@ pub mod health;
 pub mod heartbeats;
 pub mod idempotency;
 pub mod identities;
+pub mod imports;
 pub mod intake;
 pub mod kinds;
 pub mod live;

@@ -2,6 +2,7 @@
 
 mod change;
 mod choices;
+mod known;
 
 use std::collections::HashMap;
 
@@ -13,7 +14,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 pub use self::change::{create, note_look, remove, remove_as_found, restore, update, update_as_found};
-pub use self::choices::{among, choices, choices_rw, named, suggestions};
+pub use self::choices::{among, by_external_ids_rw, choices, choices_rw, named, only_rw, suggestions};
+pub use self::known::known_since;
 use super::schema::owners;
 use super::scope::{Scope, Writable, Writing};
 use super::servers::OpenAlerts;

@@ -490,6 +490,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    imports (id) {
+        id -> Int8,
+        user_id -> Int8,
+        name -> Text,
+        content -> Text,
+        remove -> Bool,
+        state -> Text,
+        said -> Text,
+        done -> Int4,
+        all -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(alerts -> owners (owner_id));
 diesel::joinable!(alerts -> servers (server_id));
 diesel::joinable!(audit -> owners (owner_id));

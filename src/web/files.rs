@@ -50,7 +50,7 @@ pub trait Row: Send {
 pub async fn send<L: List>(list: L, form: Form) -> Result<Response> {
     let (rows, after) = list.batch(None).await?;
     let mut text = match form {
-        Form::Csv => super::csv::record(L::COLUMNS.iter().copied()),
+        Form::Csv => crate::import::record(L::COLUMNS.iter().copied()),
         Form::Json => "[\n".into(),
     };
     let mut sending = Sending { list, form, first: true, after };

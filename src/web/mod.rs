@@ -6,7 +6,6 @@ pub mod alerts;
 pub mod assets;
 pub mod audit;
 mod chart;
-mod csv;
 pub mod dashboard;
 pub mod docs;
 mod fault;

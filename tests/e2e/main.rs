@@ -5,6 +5,7 @@
 mod person;
 mod silence;
 mod stage;
+mod trial;
 mod values;
 
 use std::path::{Path, PathBuf};

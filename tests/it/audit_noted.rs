@@ -26,6 +26,10 @@ fn unnoted(entry: &Entry) -> Option<&'static str> {
             Some("nothing was in force in the walk; those that work are in discard.rs and rollback.rs")
         }
         ("/theme", _) => Some("a cookie of the browser's"),
+        ("/thresholds/trial", _) => Some("it saves nothing"),
+        ("/servers/import" | "/servers/import/{id}", _) => {
+            Some("a file changes nothing before it is imported, beside the request: walked in import.rs")
+        }
         ("/view", Body::Form([])) => Some("ends a look, which was noted when it began"),
         ("/alerts/filters" | "/alerts/filters/{id}" | "/alerts/filters/{id}/removal", _) => {
             Some("what somebody keeps for their own eyes concerns nobody else")

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::house::{House, PASSWORD};
 
 /// Runs one on the house's database; returns what it says on standard output, or its fault.
-fn prommgr(house: &House, args: &[&str]) -> Result<String, String> {
+pub fn prommgr(house: &House, args: &[&str]) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prommgr"));
     command.args(args).env("DATABASE_URL", house.database_url());
     command.env("PROMMGR_WEBHOOK_TOKEN", "x".repeat(32)).env("PROMMGR_DATA_DIR", house.prom.join("data"));

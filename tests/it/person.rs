@@ -74,6 +74,30 @@ impl Person {
         self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
     }
 
+    /// As [`Self::presses`], by htmx: only the part that is swapped comes back.
+    pub async fn presses_for_part(&self, page: &Page, button: &str, fill: &[(&str, &str)]) -> Page {
+        let (path, mut form) = page.form_of(button);
+        form.retain(|(field, _)| !fill.iter().any(|(name, _)| name == field));
+        form.extend(fill.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = request.header("HX-Request", "true").header("HX-Request-Type", "partial");
+        self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
+    }
+
+    /// Hands a file in, in a form's field `file`, with some more fields.
+    pub async fn hands_in(&self, path: &str, name: &str, bytes: &[u8], more: &[(&str, &str)]) -> Page {
+        let part = |name: &str| format!("--bound\r\nContent-Disposition: form-data; name=\"{name}\"");
+        let mut body = format!("{}; filename=\"{name}\"\r\n\r\n", part("file")).into_bytes();
+        body.extend_from_slice(bytes);
+        for (name, value) in more {
+            body.extend(format!("\r\n{}\r\n\r\n{value}", part(name)).into_bytes());
+        }
+        body.extend(b"\r\n--bound--\r\n");
+        let request = Request::post(path).header(header::CONTENT_TYPE, "multipart/form-data; boundary=bound");
+        self.send(request.header("Sec-Fetch-Site", "same-origin").body(Body::from(body)).unwrap()).await
+    }
+
     /// Sends a form as the browser does in which it stands on a page of ours, or on another site's by its whole address.
     pub async fn posts_from(&self, page: &str, path: &str, form: &[(&str, &str)]) -> Page {
         let referer =

@@ -40,6 +40,7 @@ struct Inner {
     up: Mutex<Vec<(String, String, bool)>>,
     sends: Mutex<(Option<String>, usize, f64)>,
     values: Mutex<Vec<(f64, f64)>>,
+    servers: Mutex<Vec<Known>>,
     ranges: Mutex<Vec<Asked>>,
     gives: Mutex<Vec<Value>>,
     instants: Mutex<Vec<String>>,
@@ -50,6 +51,8 @@ struct Inner {
 
 /// A series: its name, a label and its value.
 pub type Given<'a> = (&'a str, Option<(&'a str, &'a str)>, f64);
+/// Values of a server, by its labels.
+type Known = (BTreeMap<String, String>, Vec<(f64, f64)>);
 
 /// A range query as it came.
 pub type Asked = BTreeMap<String, String>;
@@ -135,6 +138,13 @@ impl Prometheus {
     /// The queries for series by their names that it was asked since this was last looked at.
     pub fn asked_now(&self) -> Vec<String> {
         std::mem::take(&mut self.inner.instants.lock().unwrap())
+    }
+
+    /// Has it know these values of a server, for queries that name it: alone, above a number, or counted.
+    pub fn knows_of(&self, owner: &str, server: &str, values: &[(f64, f64)]) {
+        let labels = [("cloudnet_owner_id", owner), ("cloudnet_server_id", server), ("job", "node")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        self.inner.servers.lock().unwrap().push((labels, values.to_vec()));
     }
 
     /// The range queries that it was asked since this was last looked at.
@@ -280,8 +290,13 @@ async fn query(
 /// The values that it knows of that time, whatever is asked.
 async fn range(State(inner): State<Arc<Inner>>, Form(asked): Form<Asked>) -> Json<Value> {
     let [from, to, step] = ["start", "end", "step"].map(|name| asked[name].parse::<i64>().unwrap());
+    let query = asked["query"].clone();
     inner.ranges.lock().unwrap().push(asked);
     drop(inner.silence.read().await);
+    let servers = inner.servers.lock().unwrap().clone();
+    if !servers.is_empty() {
+        return of_servers(&servers, &query, (from..=to).step_by(usize::try_from(step).unwrap()));
+    }
     let known = inner.values.lock().unwrap().clone();
     // the last one of the minute before each point
     let at = |point: i64| {
@@ -290,6 +305,31 @@ async fn range(State(inner): State<Arc<Inner>>, Form(asked): Form<Asked>) -> Jso
     };
     let values: Vec<_> = (from..=to).step_by(usize::try_from(step).unwrap()).filter_map(at).collect();
     let series = if values.is_empty() { json!([]) } else { json!([{"metric": {}, "values": values}]) };
+    Json(json!({"status": "success", "data": {"resultType": "matrix", "result": series}}))
+}
+
+/// What a query for some servers finds; a value holds for five minutes.
+fn of_servers(known: &[Known], query: &str, at: impl Iterator<Item = i64> + Clone) -> Json<Value> {
+    let named = |labels: &BTreeMap<String, String>| {
+        labels.iter().filter(|(name, _)| name.as_str() != "job").all(|(name, value)| {
+            let (_, rest) = query.split_once(&format!("{name}=")).unwrap();
+            rest.trim_start_matches(['~', '"']).split('"').next().unwrap().split('|').any(|id| id == value)
+        })
+    };
+    let above: Option<f64> = query.rsplit_once("} > ").map(|(_, limit)| limit.parse().unwrap());
+    let series = known.iter().filter(|(labels, _)| named(labels)).filter_map(|(labels, values)| {
+        let value = |point: i64| {
+            let before = values.partition_point(|(at, _)| *at <= point as f64);
+            let (at, value) = *values[..before].last()?;
+            if at < point as f64 - 300.0 {
+                return None;
+            }
+            above.is_none_or(|limit| value > limit).then(|| json!([point, value.to_string()]))
+        };
+        let values: Vec<_> = at.clone().filter_map(value).collect();
+        (!values.is_empty()).then(|| json!({"metric": labels, "values": values}))
+    });
+    let series: Vec<_> = series.collect();
     Json(json!({"status": "success", "data": {"resultType": "matrix", "result": series}}))
 }
 

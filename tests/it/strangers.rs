@@ -53,7 +53,7 @@ pub struct Entry {
     pub root: Gets,
 }
 
-/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{filter}` (saved by alice), `{kept}` (in quarantine), `{link}` (an invitation), people by
+/// `{owner}`, `{server}`, `{gone}` (a removed one), `{alert}`, `{note}` (at it), `{filter}` (saved by alice), `{import}` (handed in by her), `{kept}` (in quarantine), `{link}` (an invitation), people by
 /// name and `{secret}` are filled in; all but `{charlie}`, `{root}` and the last are Nordwind's. `{handle}` and `{token}` are a session and a token of
 /// alice's. Where programs ask, the cast presents tokens.
 #[rustfmt::skip]
@@ -176,6 +176,12 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/users/{id}/memberships/{owner}", "/users/{bob}/memberships/{owner}", VIEWER, admins_do),
         entry("GET",  "/servers",                  "/servers",                        &[],     [Login, It, It, It, It]),
         entry("POST", "/servers",                  "/servers",                        SERVER,  [Login, Messages, No, Done, Messages]),
+        entry("GET",  "/servers.csv",              "/servers.csv?owner={owner}",      &[],     [Login, It, It, It, It]),
+        entry("GET",  "/servers.json",             "/servers.json",                   &[],     [Login, It, It, It, It]),
+        entry("GET",  "/servers/import",           "/servers/import",                 &[],     [Login, It, No, It, It]),
+        entry("POST", "/servers/import",           "/servers/import",                 &[],     [Login, Messages, No, Messages, Messages]),
+        entry("GET",  "/servers/import/{id}",      "/servers/import/{import}",        &[],     [Login, Nothing, Nothing, It, Nothing]),
+        entry("POST", "/servers/import/{id}",      "/servers/import/{import}",        &[],     [Login, Nothing, Nothing, Done, Nothing]),
         entry("GET",  "/servers/new",              "/servers/new?owner={owner}",      &[],     [Login, It, No, It, It]),
         entry("GET",  "/servers/{id}",             "/servers/{server}",               &[],     read),
         entry("POST", "/servers/{id}",             "/servers/{server}",               SPARE,   people),
@@ -195,6 +201,7 @@ pub fn entries() -> Vec<Entry> {
         entry("POST", "/thresholds/kinds/{name}",  "/thresholds/kinds/common_kind",   KIND,    admins_do),
         entry("POST", "/thresholds/kinds/{name}/removal", "/thresholds/kinds/common_kind/removal", &[], admins_do),
         entry("POST", "/thresholds/kinds/{name}/restoration", "/thresholds/kinds/common_kind/restoration", &[], admins_do),
+        entry("POST", "/thresholds/trial",         "/thresholds/trial",               CPU,     [Login, Nothing, No, It, It]),
         entry("POST", "/thresholds/reset",         "/thresholds/reset",               CPU,     people),
         entry("GET",  "/alerts",                   "/alerts",                         &[],     [Login, It, It, It, It]),
         entry("GET",  "/alerts",                   "/alerts?owner={owner}",           &[],     [Login, It, It, It, It]),
@@ -260,7 +267,7 @@ pub fn entries() -> Vec<Entry> {
 }
 
 /// What only Nordwind's people may read.
-pub const SECRETS: [&str; 13] = [
+pub const SECRETS: [&str; 15] = [
     "Nordwind",
     "nord-web",
     "nord-old",
@@ -274,6 +281,8 @@ pub const SECRETS: [&str; 13] = [
     "nord-note",
     "nord-remark",
     "nord-filter",
+    "nord-file",
+    "nord-spare",
 ];
 
 /// What is Nordwind's, and what the staff see of it.
@@ -288,6 +297,8 @@ pub struct Scene {
     note: String,
     /// Saved by alice.
     filter: String,
+    /// Handed in by alice.
+    import: String,
     /// An invitation.
     link: String,
     /// Name and id of each.
@@ -325,6 +336,8 @@ impl Scene {
             values ('common_kind', 'Common kind', 'A number.', '', 'above', 'some_metric', 'some_metric', 0, 9, 'x', 5, 300, false, 7, 300, false); \
             insert into thresholds (rule, severity, value, hold_seconds, enabled) values ('common_kind', 'warning', 6, 60, true)").await.unwrap();
         let filter = house.column("select id::text from saved_filters").await.remove(0);
+        house.db.batch_execute("insert into imports (user_id, name, content, remove) select id, 'nord-file.csv', E'name,address\\nnord-spare,10.0.9.5\\n', false from users where name = 'alice'").await.unwrap();
+        let import = house.column("select id::text from imports").await.remove(0);
         let publication = house.column("select id::text from publications").await.remove(0);
         let kept = house.column("select id::text from quarantine").await.remove(0);
         house.db.batch_execute(
@@ -360,6 +373,7 @@ impl Scene {
             note,
             kept,
             filter,
+            import,
             link,
             people,
             handle,
@@ -379,6 +393,7 @@ impl Scene {
             .replace("{alert}", &self.alert)
             .replace("{note}", &self.note)
             .replace("{filter}", &self.filter)
+            .replace("{import}", &self.import)
             .replace("{publication}", &self.publication)
             .replace("{kept}", &self.kept)
             .replace("{handle}", &self.handle)

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 // With more than 256 alternatives Prometheus 2.48 and later may run a regular expression
 // instead of looking the values up (`maxSetMatches` in its model/labels/regexp.go).
-const MOST_ALTERNATIVES: usize = 250;
+pub(in crate::prometheus) const MOST_ALTERNATIVES: usize = 250;
 
 /// The terms as a chain of `or`. Each compares on its own, so that `or` sees only what fires.
 pub(super) fn chain(kind: &RuleKind, owner_label: &str, server_label: &str, terms: &[Term]) -> String {
@@ -48,7 +48,8 @@ fn chunks<'a>(ids: &BTreeSet<&'a str>) -> impl Iterator<Item = Vec<&'a str>> {
     })
 }
 
-fn matcher(label: &str, [one, many]: [&str; 2], ids: Vec<&str>) -> String {
+/// A matcher of one id or of several, by the operator for one or for many.
+pub(in crate::prometheus) fn matcher(label: &str, [one, many]: [&str; 2], ids: Vec<&str>) -> String {
     if let [id] = ids.as_slice() {
         return format!("{label}{one}{}", quoted(id));
     }

@@ -28,7 +28,7 @@ pub enum Untried {
 impl Values {
     /// Has every Prometheus evaluate it. What one refuses is refused; one that does not answer is passed over while another
     /// does. Takes 6 s at the most.
-    pub async fn try_out(&self, promql: &str) -> Result<Tried, Untried> {
+    pub async fn try_promql(&self, promql: &str) -> Result<Tried, Untried> {
         let turn = tokio::time::timeout(LIMIT, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Untried::Unknown(Error::Busy)) };
         let asked = self.clients.iter().map(|client| client.query_within(promql, LIMIT));

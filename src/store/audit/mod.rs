@@ -80,23 +80,50 @@ pub(super) async fn note(conn: &mut AsyncPgConnection, by: &Actor, event: Event<
     if changes_nothing(&event) {
         return Ok(());
     }
-    diesel::insert_into(audit::table)
-        .values((
-            audit::user_id.eq(by.id),
-            audit::staff.eq(by.staff),
-            audit::user_name.eq(&by.name),
-            audit::through.eq(&by.through),
-            audit::address.eq(by.from.map(|address| address.to_string())),
-            audit::owner_id.eq(event.owner),
-            audit::action.eq(event.action),
-            audit::object.eq(event.object),
-            audit::object_id.eq(event.id),
-            audit::old.eq(event.old),
-            audit::new.eq(event.new),
-        ))
-        .execute(conn)
-        .await?;
+    diesel::insert_into(audit::table).values(Row::new(by, event)).execute(conn).await?;
     Ok(())
+}
+
+/// As [`note`], many at once; at most 5,000.
+pub(super) async fn note_all(conn: &mut AsyncPgConnection, by: &Actor, events: Vec<Event<'_>>) -> Result<()> {
+    let rows: Vec<_> =
+        events.into_iter().filter(|event| !changes_nothing(event)).map(|event| Row::new(by, event)).collect();
+    diesel::insert_into(audit::table).values(rows).execute(conn).await?;
+    Ok(())
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = audit)]
+struct Row<'a> {
+    user_id: Option<i64>,
+    staff: bool,
+    user_name: &'a str,
+    through: &'a str,
+    address: Option<String>,
+    owner_id: Option<i64>,
+    action: &'a str,
+    object: &'a str,
+    object_id: Option<i64>,
+    old: Option<Value>,
+    new: Option<Value>,
+}
+
+impl<'a> Row<'a> {
+    fn new(by: &'a Actor, event: Event<'a>) -> Self {
+        Self {
+            user_id: by.id,
+            staff: by.staff,
+            user_name: &by.name,
+            through: &by.through,
+            address: by.from.map(|address| address.to_string()),
+            owner_id: event.owner,
+            action: event.action,
+            object: event.object,
+            object_id: event.id,
+            old: event.old,
+            new: event.new,
+        }
+    }
 }
 
 #[cfg(test)]

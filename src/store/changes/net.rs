@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::catalogue::Setting;
 use crate::error::Result;
-use crate::store::{Db, kinds};
 use crate::store::scope::All;
 use crate::store::statement::Prepare;
 use crate::store::thresholds::{in_words, limit_in_words};
+use crate::store::{Db, kinds};
 
 /// Servers of an owner that are told one by one.
 const TOLD: usize = 3;

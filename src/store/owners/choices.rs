@@ -34,6 +34,27 @@ pub async fn among(db: &mut Db, scope: &Scope, ids: &[i64]) -> Result<Vec<Owner>
         .await?)
 }
 
+/// Those of these external ids that may be changed.
+pub async fn by_external_ids_rw(
+    db: &mut Db,
+    writing: &Writing,
+    external_ids: Vec<String>,
+) -> Result<Vec<Writable<Owner>>> {
+    let found: Vec<Owner> = visible(&writing.changed)
+        .filter(owners::external_id.eq_any(external_ids))
+        .select(Owner::as_select())
+        .load(db.conn())
+        .await?;
+    Ok(found.into_iter().map(Writable::found).collect())
+}
+
+/// The external id of the only owner that may be changed; `None` where there are several, or none.
+pub async fn only_rw(db: &mut Db, writing: &Writing) -> Result<Option<String>> {
+    let some: Vec<String> =
+        visible(&writing.changed).limit(2).select(owners::external_id).load(db.conn()).await?;
+    Ok(some.into_iter().next().filter(|_| writing.changed.owners().is_some_and(|ids| ids.len() == 1)))
+}
+
 /// External id and name of at most 500 owners, by name, to be suggested while one types.
 pub async fn suggestions(db: &mut Db, all: All) -> Result<Vec<(String, String)>> {
     Ok(visible(&all.into())

@@ -10,7 +10,6 @@ use futures_util::TryStreamExt;
 use super::latest_id;
 use crate::catalogue::Catalogue;
 use crate::error::Result;
-use crate::store::{Db, kinds};
 use crate::store::schema::{
     files_in_force, owners, pending_changes, publication_files, publications, servers, thresholds,
     unpublished_rows,
@@ -18,6 +17,7 @@ use crate::store::schema::{
 use crate::store::scope::All;
 use crate::store::statement::Prepare;
 use crate::store::thresholds::Threshold;
+use crate::store::{Db, kinds};
 
 /// An enabled server as it is scraped.
 #[derive(Clone, Debug, Queryable, Selectable)]

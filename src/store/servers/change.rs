@@ -13,7 +13,7 @@ use crate::store::schema::{owners, servers};
 use crate::store::scope::{Scope, Writable, Writing};
 use crate::store::{Db, alerts, intake, now, on_constraint, users};
 
-const TAKEN: &[(&str, &str, &str)] = &[
+pub(super) const TAKEN: &[(&str, &str, &str)] = &[
     ("servers_address_key", "address", "This owner already has a server with this address, port and job."),
     ("servers_external_id_key", "external_id", "This owner already has a server with this external id."),
 ];
@@ -41,7 +41,7 @@ impl Writable<Owner> {
 
 impl NewServer {
     /// As [`Server::fields`].
-    fn fields(&self, external_id: &str) -> serde_json::Value {
+    pub(super) fn fields(&self, external_id: &str) -> serde_json::Value {
         json!({
             "name": self.name, "external_id": external_id, "address": self.address, "port": self.port, "job": self.job,
             "scheme": self.scheme, "metrics_path": self.metrics_path, "labels": self.labels, "comment": self.comment,
@@ -59,7 +59,7 @@ fn published(fields: &serde_json::Value) -> serde_json::Value {
     fields
 }
 
-type Values<'a> = (
+pub(super) type Values<'a> = (
     diesel::dsl::Eq<servers::name, &'a String>,
     diesel::dsl::Eq<servers::address, &'a String>,
     diesel::dsl::Eq<servers::port, i32>,
@@ -71,7 +71,7 @@ type Values<'a> = (
     diesel::dsl::Eq<servers::enabled, bool>,
 );
 
-fn values(new: &NewServer) -> Values<'_> {
+pub(super) fn values(new: &NewServer) -> Values<'_> {
     (
         servers::name.eq(&new.name),
         servers::address.eq(&new.address),

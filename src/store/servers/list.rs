@@ -153,6 +153,26 @@ pub async fn batch(
         .await?)
 }
 
+/// As [`batch`], each with its owner's external id.
+pub async fn export(
+    db: &mut Db,
+    scope: &Scope,
+    filter: &Filter,
+    after: Option<i64>,
+    limit: i64,
+) -> Result<Vec<(Server, String)>> {
+    let mut query = narrowed(scope, filter);
+    if let Some(after) = after {
+        query = query.filter(servers::id.gt(after));
+    }
+    Ok(query
+        .order(servers::id)
+        .limit(limit)
+        .select((Server::as_select(), owners::external_id))
+        .load(db.conn())
+        .await?)
+}
+
 /// Open alerts of servers that were found through a scope.
 async fn open_alerts(db: &mut Db, ids: Vec<i64>) -> Result<HashMap<i64, OpenAlerts>> {
     #[derive(QueryableByName)]

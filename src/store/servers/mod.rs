@@ -1,8 +1,10 @@
 //! Servers: the scrape targets of an owner.
 
 mod change;
+mod import;
 mod input;
 mod list;
+mod plan;
 
 use std::collections::HashSet;
 
@@ -15,7 +17,8 @@ use serde_json::json;
 
 pub use self::change::restore;
 pub use self::input::{NewServer, ServerInput, label_lines};
-pub use self::list::{Counts, Filter, Listed, OpenAlerts, batch, counts, list};
+pub use self::list::{Counts, Filter, Listed, OpenAlerts, batch, counts, export, list};
+pub use self::plan::{Added, Changed, Difference, Fault, Line, Plan, Terms, plan};
 use super::Db;
 use super::owners::Owner;
 use super::schema::{owners, server_health, servers};
@@ -47,11 +50,7 @@ pub struct Server {
 impl Server {
     /// `10.0.0.5:9100`, `[2001:db8::5]:9100`.
     pub fn endpoint(&self) -> String {
-        if self.address.contains(':') {
-            format!("[{}]:{}", self.address, self.port)
-        } else {
-            format!("{}:{}", self.address, self.port)
-        }
+        endpoint(&self.address, self.port)
     }
 
     /// What the audit keeps of it.
@@ -70,6 +69,10 @@ impl Server {
             pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
         lines.join("\n")
     }
+}
+
+fn endpoint(address: &str, port: i32) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
 type Query<'a> = diesel::helper_types::IntoBoxed<

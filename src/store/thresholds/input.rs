@@ -32,6 +32,16 @@ pub struct NewThreshold {
 }
 
 impl NewThreshold {
+    /// The rule and severity that are meant.
+    pub fn which(&self) -> (&Arc<RuleKind>, Severity) {
+        (&self.kind, self.severity)
+    }
+
+    /// What applies then.
+    pub fn setting(&self) -> Setting {
+        self.setting
+    }
+
     /// `High CPU use (warning) for Nordwind: above 85 % for 5m`.
     pub fn in_words(&self, whose: &str) -> String {
         format!("{} ({}) for {whose}: {}", self.kind.title, self.severity, in_words(&self.kind, self.setting))

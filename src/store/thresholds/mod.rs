@@ -1,6 +1,7 @@
 //! Thresholds in three layers over the catalogue: default, owner, server. The narrowest layer
 //! that says something of a rule and severity replaces it as a whole.
 
+mod affected;
 mod effective;
 mod input;
 mod overrides;
@@ -9,6 +10,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 
+pub use self::affected::{Affected, Server as AffectedServer, affected};
 pub use self::effective::{Effective, SetBy, effective};
 pub use self::input::{
     NewThreshold, ThresholdInput, format_duration, in_words, limit_in_words, parse_duration,

@@ -57,7 +57,7 @@ pub(super) fn draw(
         top,
         stairs: kind.bounds.is_none(),
         limit: limit.filter(|_| kind.bounds.is_some()),
-        shade: (seconds(alert.started_at), seconds(alert.ended_at.unwrap_or(now))),
+        shades: &[(seconds(alert.started_at), seconds(alert.ended_at.unwrap_or(now)))],
         like: Like::firing(&alert.severity),
     };
     let time = |at: Timestamp| at.to_zoned(look.zone.clone()).strftime("%-d %b %H:%M").to_string();
@@ -78,7 +78,7 @@ pub(super) fn draw(
 }
 
 /// What the upper edge stands for. A value that may be far from a threshold below is cut, so that this stays in sight.
-fn top(kind: &RuleKind, limit: Option<f64>, points: &[(f64, f64)]) -> f64 {
+pub(in crate::web) fn top(kind: &RuleKind, limit: Option<f64>, points: &[(f64, f64)]) -> f64 {
     let most = points.iter().map(|(_, value)| *value).fold(limit.unwrap_or_default(), f64::max);
     match kind.direction {
         Direction::Zero | Direction::NonZero => 1.0,

@@ -11,9 +11,10 @@ use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Query;
+use crate::import::record;
 use crate::store::alerts::{self, Filter, Named, Place};
+use crate::web::Look;
 use crate::web::files::{BATCH, Form, List, Row, send, text};
-use crate::web::{Look, csv as records};
 
 /// `GET /alerts.csv`
 pub async fn csv(
@@ -118,7 +119,7 @@ impl<'a> Line<'a> {
 impl Row for Named {
     fn csv(&self) -> String {
         let line = Line::new(self);
-        records::record([
+        record([
             line.id.to_string().as_str(),
             &line.started_at.to_string(),
             &text(line.ended_at),

@@ -17,6 +17,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+pub(super) use self::drawn::top;
 pub use self::figures::figures;
 pub use self::files::{csv, json};
 pub use self::filters::Filters;

@@ -11,9 +11,10 @@ use crate::app::App;
 use crate::auth::User;
 use crate::error::Result;
 use crate::face::Query;
+use crate::import::record;
 use crate::store::audit::{self, Entry, Filter, Place, STAFF, Who};
+use crate::web::Look;
 use crate::web::files::{BATCH, Form, List, Row, send, text};
-use crate::web::{Look, csv as records};
 
 /// `GET /audit.csv`
 pub async fn csv(
@@ -117,7 +118,7 @@ impl<'a> Line<'a> {
 impl Row for Entry {
     fn csv(&self) -> String {
         let line = Line::new(self);
-        records::record([
+        record([
             line.id.to_string().as_str(),
             &line.at.to_string(),
             line.user,

@@ -21,26 +21,28 @@ pub struct Line<'a> {
     /// A value holds until the next one, with nothing between them.
     pub stairs: bool,
     pub limit: Option<f64>,
-    /// A while that stands out.
-    pub shade: (f64, f64),
+    /// Whiles that stand out.
+    pub shades: &'a [(f64, f64)],
     pub like: Like,
 }
 
 impl Line<'_> {
     /// The picture.
     pub fn svg(&self) -> String {
-        let (from, to) = (self.x(self.shade.0), self.x(self.shade.1));
         let mut svg = format!(
             r#"<svg class="chart course" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img"><title>{}</title>"#,
             escaped(self.title)
         );
-        let _ = write!(
-            svg,
-            r#"<rect class="shade {}" x="{from:.1}" y="0" width="{:.1}" height="{HEIGHT}"/>"#,
-            self.like.class(),
-            // a short one is seen, too
-            (to - from).max(2.0)
-        );
+        for (from, to) in self.shades {
+            let (from, to) = (self.x(*from), self.x(*to));
+            let _ = write!(
+                svg,
+                r#"<rect class="shade {}" x="{from:.1}" y="0" width="{:.1}" height="{HEIGHT}"/>"#,
+                self.like.class(),
+                // a short one is seen, too
+                (to - from).max(2.0)
+            );
+        }
         if let Some(limit) = self.limit {
             let y = self.y(limit);
             let _ = write!(svg, r#"<path class="limit" d="M0 {y:.1}H{WIDTH}"/>"#);
@@ -92,8 +94,8 @@ mod tests {
 
     fn line(points: &[(f64, f64)]) -> Line<'_> {
         let (from, to, step, top) = (0.0, 100.0, 10.0, 100.0);
-        let (limit, shade, like) = (Some(50.0), (20.0, 40.0), Like::Critical);
-        Line { title: "<CPU>", from, to, step, points, top, stairs: false, limit, shade, like }
+        let (limit, shades, like) = (Some(50.0), &[(20.0, 40.0)], Like::Critical);
+        Line { title: "<CPU>", from, to, step, points, top, stairs: false, limit, shades, like }
     }
 
     #[test]
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_lies_beside_is_cut_and_what_is_short_is_seen() {
-        let svg = Line { shade: (-50.0, 0.0), ..line(&[]) }.svg();
+        let svg = Line { shades: &[(-50.0, 0.0)], ..line(&[]) }.svg();
         assert!(
             svg.contains(r#"x="0.0" y="0" width="2.0""#) && svg.contains(r#"<path class="value" d=""/>"#)
         );

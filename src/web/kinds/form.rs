@@ -179,7 +179,7 @@ async fn refused(
 
 /// What Prometheus says of it now, in words; no connection to the database waits for that.
 async fn try_out(app: &App, new: &NewKind) -> Result<String> {
-    match app.values().try_out(new.promql()).await {
+    match app.values().try_promql(new.promql()).await {
         Ok(Tried { series: 0, .. }) => Ok("Prometheus takes it, and has no value of it now.".into()),
         Ok(Tried { series, values }) => {
             let series = counted(i64::try_from(series).unwrap_or(i64::MAX), "value");

@@ -36,6 +36,8 @@ struct ServersPage {
     owners: Vec<Choice>,
     states: Vec<Choice>,
     filtered: bool,
+    /// The filters as a query, for files.
+    query: String,
     rows: Vec<ServerRow>,
     pager: Pager,
 }
@@ -91,6 +93,7 @@ pub async fn list(
         owners: named_choices(Some("Every owner"), owners, &filter.owner),
         states: choices(STATES, &filter.state),
         filtered: query.iter().any(|(_, value)| !value.trim().is_empty()),
+        query: as_query(&query),
         pager: Pager::new(&found, "/servers", &query, all_of(&found, "server")),
         rows: found
             .items
@@ -104,6 +107,12 @@ pub async fn list(
         q: filter.q,
     };
     look.show(&page, |page| page.as_rows().render())
+}
+
+fn as_query(filters: &[(&str, &str)]) -> String {
+    let given = filters.iter().filter(|(_, value)| !value.is_empty());
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+    if query.is_empty() { query } else { format!("?{query}") }
 }
 
 fn row(listed: Listed, day: Strip, user: &User, fresh: bool) -> ServerRow {

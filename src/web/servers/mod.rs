@@ -1,6 +1,8 @@
 //! Servers: the list, a server's page, the form, and what is done to one by a button.
 
+mod files;
 mod form;
+mod import;
 mod list;
 mod show;
 mod thresholds;
@@ -11,7 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tower_sessions::Session;
 
+pub use self::files::{csv, json};
 pub use self::form::{create, edit, new, update};
+pub use self::import::{form as import_form, hand_in, import, look_at as import_page};
 pub use self::list::list;
 pub use self::show::show;
 pub use self::thresholds::thresholds;

@@ -2,6 +2,8 @@
 
 mod matrix;
 mod page;
+mod told;
+mod trial;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +13,7 @@ use tower_sessions::Session;
 
 pub use self::matrix::matrix;
 use self::page::page;
+pub use self::trial::trial;
 use super::servers::id;
 use super::{Flash, Look, go};
 use crate::app::App;

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::trial::TrialPart;
 use super::{Chosen, source};
 use crate::auth::User;
 use crate::error::{Fields, Result};
@@ -54,8 +55,23 @@ struct ThresholdRow {
     own: bool,
     /// What would apply then, in words.
     inherited: String,
-    /// It was typed just now, and refused.
+    /// It was typed just now, and is not saved.
     saved: bool,
+    /// What it would have done, where that was asked.
+    trial: Option<TrialPart>,
+}
+
+impl ThresholdsPage {
+    /// Puts what came of a trial below the row that it is of.
+    pub fn tell(&mut self, part: TrialPart) {
+        let rows = self.kinds.iter_mut().flat_map(|kind| {
+            let rule = kind.rule.as_str();
+            kind.rows.iter_mut().map(move |row| (rule, row))
+        });
+        if let Some((_, row)) = rows.into_iter().find(|(rule, row)| part.is_of(rule, row.severity)) {
+            row.trial = Some(part);
+        }
+    }
 }
 
 /// What was typed in one row, and what is wrong with it.
@@ -141,6 +157,7 @@ fn row(one: &Effective, chosen: &Chosen, refused: Refused<'_>) -> ThresholdRow {
         own,
         inherited: if own { in_words(&one.kind, one.inherited) } else { String::new() },
         saved: false,
+        trial: None,
     };
     match refused {
         Some((typed, fields)) if typed.rule == one.kind.name && typed.severity == one.severity.as_str() => {

@@ -1,0 +1,2 @@
+drop table imports;
+drop function published_since;
