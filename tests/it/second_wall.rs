@@ -10,7 +10,7 @@ use crate::house::House;
 use crate::strangers::Scene;
 
 /// Every table that has rows of tenants, of the staff or of people, with the owner's column where it has one.
-const TENANTS: [(&str, &str); 10] = [
+const TENANTS: [(&str, &str); 11] = [
     ("owners", "id"),
     ("memberships", "owner_id"),
     ("servers", "owner_id"),
