@@ -249,8 +249,11 @@ async fn prometheus(prom: PathBuf) -> String {
         Json(json!({"status": "success", "data": {"activeTargets": []}}))
     }
     let loaded = Arc::new((prom, Mutex::default()));
-    let router =
-        Router::new().route("/-/reload", post(reload)).route("/api/v1/rules", get(rules)).with_state(loaded);
+    let router = Router::new()
+        .route("/-/reload", post(reload))
+        .route("/api/v1/rules", get(rules))
+        .route("/api/v1/targets", get(targets))
+        .with_state(loaded);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(prommgr::server::serve(listener, router, 100, tokio_util::sync::CancellationToken::new()));

@@ -140,8 +140,8 @@ fn side_by_side<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), Error> + S
     std::thread::scope(|scope| {
         let parts = items.chunks(items.len().div_ceil(WRITERS));
         let writers: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(work))).collect();
-        let ended = writers.into_iter().map(|writer| writer.join());
-        ended.map(|one| one.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        let mut ended = writers.into_iter().map(|writer| writer.join());
+        ended.try_for_each(|one| one.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }
 

@@ -101,7 +101,7 @@ fn after_a_failed_rename_everything_is_as_before() {
 
 /// As [`apply`], without keeping the old of what cannot be kept.
 fn replace_past_staging(dir: &Path, changes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let places: Vec<_> = changes.iter().map(|(path, _)| (dir.join(path), true)).collect();
+    let places: Vec<_> = changes.keys().map(|path| (dir.join(path), true)).collect();
     for (path, text) in changes {
         let _ = keep(&dir.join(path), Some(text.as_bytes()));
     }
