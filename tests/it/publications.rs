@@ -306,8 +306,8 @@ async fn a_publication_keeps_what_it_changed_and_old_ones_are_taken_away() {
     assert_eq!(publications::prune(&mut db, All::operator(), 2).await.unwrap(), 3);
     assert_eq!(publications::prune(&mut db, All::operator(), 2).await.unwrap(), 0);
     // the two that are kept have one file each, with what was before
-    assert_eq!((house.count("publication_files").await, house.count("files_in_force").await), (2, 9));
-    assert_eq!(house.count("blobs").await, 9 + 2);
+    assert_eq!((house.count("publication_files").await, house.count("files_in_force").await), (2, 17));
+    assert_eq!(house.count("blobs").await, 17 + 2);
     let old = house.root().get(&format!("/publications/{}", ids[1])).await.expect(200);
     assert_eq!(old.one("section[aria-labelledby=files] .quiet"), "Its files are no longer kept.");
     let new = house.root().get(&format!("/publications/{}", ids[4])).await.expect(200);
