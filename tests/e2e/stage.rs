@@ -62,6 +62,11 @@ pub async fn start_prommgr(stack: &Stack, more: &[(&str, &str)]) -> Leash {
     if !more.iter().any(|(name, _)| *name == "alertmanager-url") {
         args.push(flag("alertmanager-url", format!("http://127.0.0.1:{}", stack.alertmanager)));
     }
+    // one that was killed a moment ago may still hold it
+    person::until("the port is free", Duration::from_secs(20), async || {
+        std::net::TcpListener::bind(stack.prommgr).ok().map(drop)
+    })
+    .await;
     let mut prommgr = Leash::spawn(Spec {
         program: env!("CARGO_BIN_EXE_prommgr").into(),
         args,
